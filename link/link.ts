@@ -1,0 +1,58 @@
+// Link: the duplex byte channel that gateways and engines are given, whatever carries the bytes (a socket, TLS, later a
+// multiplexed tunnel or an agent's stream). Half-close is kept, back-pressure is the stream's.
+import { finished } from 'node:stream/promises'
+import type { Duplex } from 'node:stream'
+
+export interface Link {
+  /** The bytes. `end()` on it is a half-close; whoever owns the link destroys it. */
+  readonly stream: Duplex
+  /** Resolves, never rejects, when both directions are over and the resource is released. */
+  readonly closed: Promise<void>
+  /**
+   * Copies both directions until both are over. An end on one side half-closes the other; an error on either destroys
+   * both. Resolves when both links are closed; never rejects (the error is in `cause`).
+   */
+  pumpTo(other: Link): Promise<PumpOutcome>
+  /** Now: drops the bytes that wait. Idempotent. */
+  destroy(error?: Error): void
+}
+
+export type PumpOutcome = { cause: Error | undefined }
+
+/** A Link on any Node duplex (TCP or Unix socket, TLS socket). The stream must have been made with `allowHalfOpen`. */
+export function linkOf(stream: Duplex): Link {
+  const closed = new Promise<void>((resolve) => {
+    if (stream.closed) resolve()
+    else stream.once('close', resolve)
+  })
+  // An error that comes while nobody pumps must not end the process; whoever waits on `closed` learns of the end.
+  stream.on('error', () => undefined)
+  const link: Link = {
+    stream,
+    closed,
+    pumpTo: (other) => pumpBetween(link, other),
+    destroy: (error) => void stream.destroy(error),
+  }
+  return link
+}
+
+async function pumpBetween(a: Link, b: Link): Promise<PumpOutcome> {
+  const [there, back] = await Promise.all([copyOneWay(a, b), copyOneWay(b, a)])
+  a.destroy()
+  b.destroy()
+  await Promise.all([a.closed, b.closed])
+  return { cause: there ?? back }
+}
+
+/** One direction; resolves with the error that broke it, if one did. A broken direction takes the other with it. */
+async function copyOneWay(from: Link, to: Link): Promise<Error | undefined> {
+  from.stream.pipe(to.stream)
+  try {
+    await Promise.all([finished(from.stream, { writable: false }), finished(to.stream, { readable: false })])
+    return undefined
+  } catch (error) {
+    from.destroy()
+    to.destroy()
+    return error as Error
+  }
+}

@@ -1,0 +1,110 @@
+// The seams between the parts of the access server: what the router asks of access, what engines are given, what
+// everybody writes to the audit log. Interfaces only, so that each part can be read (and tested) without the others.
+import type { Logger } from 'pino'
+import type { AuditEventName, ResourceSpec, SessionEndReason } from '../shared/api.ts'
+import type { ErrorCode } from '../shared/errors.ts'
+import type { Identity, ResourceProtocol } from '../shared/names.ts'
+import type { Link } from '../link/link.ts'
+
+export type Clock = () => Date
+
+/** One entry for the audit log (R5). Absent fields are null in the record. */
+export type AuditEntry = {
+  event: AuditEventName
+  user?: string | undefined
+  login?: string | undefined
+  session?: string | undefined
+  connection?: string | undefined
+  resource?: string | undefined
+  account?: string | undefined
+  address?: string | undefined
+  detail?: Record<string, unknown>
+}
+
+export interface AuditLog {
+  /** Queues an entry; entries are written in the order of these calls. Never throws. */
+  record(entry: AuditEntry): void
+  /** Resolves once everything recorded so far is in the store; rejects if the store refuses it. */
+  flush(): Promise<void>
+}
+
+/** A route as the store has it, with the person and the login it belongs to. */
+export type Route = {
+  routeId: string
+  loginId: string
+  user: string
+  resource: string
+  protocol: ResourceProtocol
+  account: string
+}
+
+/** What the roles of a person allow on one route at this moment. */
+export type RouteAccess = {
+  route: Route
+  resource: ResourceSpec
+  /** Databases that may be opened; `*` means any. */
+  databases: readonly string[]
+}
+
+export interface AccessCheck {
+  /**
+   * Authenticates a client certificate on the given kind of identity: chain, validity (unless `allowExpired`), login not
+   * ended, person not disabled.
+   * @throws PosternError `bad_certificate`, `certificate_expired`, `login_expired`, `wrong_identity`, `user_disabled`
+   */
+  authenticate(
+    certificateDer: Buffer | undefined,
+    kind: Identity['kind'],
+    options?: { allowExpired?: boolean },
+  ): Promise<Identity>
+  /** @throws PosternError `resource_denied`, `account_denied`, `not_found` */
+  authoriseRoute(routeId: string): Promise<RouteAccess>
+  /** The route row alone, whatever the roles say now (cancel requests). */
+  findRoute(routeId: string): Promise<Route | undefined>
+}
+
+export interface CredentialStore {
+  /** The password of a database user, decrypted; undefined where the account has none. */
+  fetchPassword(resource: string, account: string): Promise<string | undefined>
+}
+
+/** A session as an engine and the router see it (S1): one login using one route, over any number of connections. */
+export interface Session {
+  readonly id: string
+  readonly route: Route
+  /** Aborts when the session ends; `signal.reason` is a SessionEnded. */
+  readonly signal: AbortSignal
+  /** The first reached target makes it active; a no-op after that, and after the end. */
+  markActive(): Promise<void>
+}
+
+/** Why a session's signal was aborted. */
+export class SessionEnded extends Error {
+  override readonly name = 'SessionEnded'
+  readonly reason: SessionEndReason
+  constructor(reason: SessionEndReason) {
+    super(`the session has ended: ${reason}`)
+    this.reason = reason
+  }
+}
+
+/** What an engine gets for one connection. It returns when the connection is over and everything it opened is released. */
+export type EngineConnection = {
+  link: Link
+  connectionId: string
+  session: Session
+  access: RouteAccess
+  address: string
+  /** Aborts on the session's end and on the server's stop. */
+  signal: AbortSignal
+  log: Logger
+}
+
+export interface Engine {
+  serve(connection: EngineConnection): Promise<void>
+  /** A connection that carries only a cancel request; the caller has checked who it is. Never throws. */
+  cancel?(link: Link, route: Route, isActive: (sessionId: string) => boolean, log: Logger): Promise<void>
+}
+
+/** Writes an error to the server's log under a fresh id, for the sanitised text that the client gets (E1). */
+export type ReportError = (code: ErrorCode, cause: unknown, log: Logger) => string

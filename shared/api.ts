@@ -1,0 +1,308 @@
+// The access server's JSON API: requests and responses as schemas, used by server/web to parse and by client/ and cli/
+// to check what came back. Every response of a signed-in endpoint carries `serverTime` (C6). Pure.
+import { z } from 'zod'
+import { AccountName, Name, RESOURCE_PROTOCOLS } from './names.ts'
+
+const Time = z.iso.datetime()
+const Pem = z.string().max(16_384)
+const Password = z.string().min(1).max(1024)
+
+/** Permission levels of the server's own API, lowest first (W1). `none` is a person who may only use resources. */
+export const PERMISSION_LEVELS = ['none', 'viewer', 'editor', 'admin'] as const
+export const PermissionLevel = z.enum(PERMISSION_LEVELS)
+export type PermissionLevel = z.infer<typeof PermissionLevel>
+
+// --- before the login (ALPN http/1.1) ---------------------------------------------------------------------------------
+
+/** GET /v1/cluster */
+export const ClusterInfo = z.object({
+  cluster: Name,
+  version: z.string(),
+  protocolVersion: z.number(),
+  serverTime: Time,
+})
+export type ClusterInfo = z.infer<typeof ClusterInfo>
+
+/** POST /v1/login. `csr` is a PEM PKCS#10 request (P-256): the key stays with the person (C1). */
+export const LoginRequest = z.strictObject({
+  user: z.string().min(1).max(63),
+  password: Password,
+  totp: z.string().max(16).optional(),
+  csr: Pem,
+  ttlSeconds: z.number().int().positive().optional(),
+})
+export type LoginRequest = z.infer<typeof LoginRequest>
+
+/** POST /v1/setup: the first administrator, once, with the code that `postern server init` printed. */
+export const SetupRequest = z.strictObject({
+  setupCode: z.string().min(1).max(128),
+  user: Name,
+  password: Password,
+  csr: Pem,
+})
+export type SetupRequest = z.infer<typeof SetupRequest>
+
+export const LoginResponse = z.object({
+  cluster: Name,
+  user: Name,
+  level: PermissionLevel,
+  loginId: z.string(),
+  /** PEM of the user certificate. */
+  certificate: z.string(),
+  expiresAt: Time,
+  serverTime: Time,
+})
+export type LoginResponse = z.infer<typeof LoginResponse>
+
+// --- after the login (ALPN postern-control, user certificate) ---------------------------------------------------------
+
+/** GET /v1/me */
+export const Me = z.object({
+  cluster: Name,
+  user: Name,
+  email: z.string().nullable(),
+  level: PermissionLevel,
+  loginId: z.string(),
+  expiresAt: Time,
+  totp: z.boolean(),
+  roles: z.array(z.object({ role: Name, until: Time.nullable() })),
+  serverTime: Time,
+})
+export type Me = z.infer<typeof Me>
+
+/** POST /v1/logout: ends this login, or all of the person's. */
+export const LogoutRequest = z.strictObject({ everywhere: z.boolean().default(false) })
+
+/** A resource as a person may see it: only what their roles allow. */
+export const ResourceView = z.object({
+  name: Name,
+  protocol: z.enum(RESOURCE_PROTOCOLS),
+  description: z.string(),
+  labels: z.record(z.string(), z.string()),
+  accounts: z.array(z.string()),
+  defaultAccount: z.string(),
+  /** Databases that the roles allow; `*` means any. */
+  databases: z.array(z.string()),
+  defaultDatabase: z.string(),
+})
+export type ResourceView = z.infer<typeof ResourceView>
+
+/** GET /v1/resources */
+export const ResourceList = z.object({ resources: z.array(ResourceView), serverTime: Time })
+export type ResourceList = z.infer<typeof ResourceList>
+
+/** POST /v1/routes: issues (or reissues) the route certificate; the route row is made once per (login, resource, protocol, account). */
+export const RouteRequest = z.strictObject({
+  resource: Name,
+  protocol: z.enum(RESOURCE_PROTOCOLS),
+  account: AccountName,
+  csr: Pem,
+})
+export type RouteRequest = z.infer<typeof RouteRequest>
+export const RouteResponse = z.object({
+  routeId: z.string(),
+  certificate: z.string(),
+  expiresAt: Time,
+  serverTime: Time,
+})
+export type RouteResponse = z.infer<typeof RouteResponse>
+
+/** POST /v1/routes/:routeId/close: the gateway was closed, so its session ends as *closed* (S1). */
+export const CloseRouteResponse = z.object({ sessionId: z.string().nullable(), serverTime: Time })
+
+/** POST /v1/account/totp: starts enrolment; the seed counts only once a code of it came back to …/confirm. */
+export const TotpStartRequest = z.strictObject({ password: Password })
+export const TotpStartResponse = z.object({ secret: z.string(), uri: z.string(), serverTime: Time })
+export const TotpConfirmRequest = z.strictObject({ code: z.string().min(6).max(16) })
+/** POST /v1/account/password */
+export const PasswordRequest = z.strictObject({
+  current: Password,
+  next: Password.min(8, 'a password has at least 8 characters'),
+})
+export const Done = z.object({ serverTime: Time })
+
+// --- sessions and audit -----------------------------------------------------------------------------------------------
+
+export const SESSION_END_REASONS = [
+  'cancelled',
+  'terminated',
+  'revoked',
+  'expired',
+  'idle',
+  'closed',
+  'restart',
+] as const
+/** Why a session ended, strongest cause first (S1); `restart` is what a crash left over (S9). */
+export const SessionEndReason = z.enum(SESSION_END_REASONS)
+export type SessionEndReason = z.infer<typeof SessionEndReason>
+
+/** Event names of the audit log (R5). Documented in docs/protocol.md; names only grow. */
+export const AUDIT_EVENTS = [
+  'server.start',
+  'server.stop',
+  'login.succeeded',
+  'login.failed',
+  'login.ended',
+  'access.denied',
+  'session.start',
+  'session.active',
+  'session.end',
+  'connection.open',
+  'connection.close',
+  'statement.query',
+  'statement.prepare',
+  'statement.bind',
+  'statement.execute',
+  'statement.function',
+  'statement.copy',
+  'query.cancel',
+  'admin.change',
+] as const
+export const AuditEventName = z.enum(AUDIT_EVENTS)
+export type AuditEventName = z.infer<typeof AuditEventName>
+
+export const AuditEvent = z.object({
+  seq: z.number().int(),
+  time: Time,
+  event: AuditEventName,
+  user: z.string().nullable(),
+  login: z.string().nullable(),
+  session: z.string().nullable(),
+  connection: z.string().nullable(),
+  resource: z.string().nullable(),
+  account: z.string().nullable(),
+  address: z.string().nullable(),
+  /** What the event adds: reason, sql, outcomes, error code … documented per event. */
+  detail: z.record(z.string(), z.unknown()),
+})
+export type AuditEvent = z.infer<typeof AuditEvent>
+
+/** GET /v1/audit (viewer): filters are conjunctive; `after` is a seq, `waitSeconds` long-polls for the next event. */
+export const AuditQuery = z.strictObject({
+  user: z.string().optional(),
+  session: z.string().optional(),
+  resource: z.string().optional(),
+  event: z.string().optional(),
+  since: Time.optional(),
+  after: z.coerce.number().int().nonnegative().optional(),
+  limit: z.coerce.number().int().positive().max(1000).default(200),
+  waitSeconds: z.coerce.number().int().nonnegative().max(25).default(0),
+})
+export type AuditQuery = z.infer<typeof AuditQuery>
+export const AuditPage = z.object({ events: z.array(AuditEvent), serverTime: Time })
+export type AuditPage = z.infer<typeof AuditPage>
+
+// --- administration (editor writes resources and roles, admin writes people and grants) -------------------------------
+
+export const TLS_MODES = ['disable', 'require', 'verify-ca', 'verify-full'] as const
+
+export const ResourceSpec = z.strictObject({
+  kind: z.literal('resource'),
+  name: Name,
+  protocol: z.enum(RESOURCE_PROTOCOLS),
+  description: z.string().max(500).default(''),
+  /** HOST:PORT of the target, IPv6 in brackets. */
+  address: z.string().regex(/^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$/, 'an address is HOST:PORT, IPv6 in brackets'),
+  labels: z.record(z.string().max(63), z.string().max(255)).default({}),
+  /** How the server reaches it; agents come later, so `direct` is the only way now. */
+  via: z.literal('direct').default('direct'),
+  tls: z
+    .strictObject({
+      mode: z.enum(TLS_MODES).default('verify-full'),
+      /** PEM of the CA that signed the target's certificate; the system's CAs if there is none. */
+      ca: z.string().optional(),
+      /** Name to verify instead of the address's host. */
+      serverName: z.string().optional(),
+    })
+    .prefault({}),
+  defaultDatabase: z.string().min(1).max(63).default('postgres'),
+  /** Database users and their passwords, kept encrypted and shown to nobody. The first one is the default. */
+  accounts: z.array(z.strictObject({ name: AccountName, password: z.string().max(1024).optional() })).min(1),
+})
+export type ResourceSpec = z.infer<typeof ResourceSpec>
+
+export const RoleSpec = z.strictObject({
+  kind: z.literal('role'),
+  name: Name,
+  description: z.string().max(500).default(''),
+  /** What may be reached: a resource matches a rule by name or by all of its labels; `*` in lists means any. */
+  allow: z
+    .array(
+      z
+        .strictObject({
+          resources: z.array(z.union([Name, z.literal('*')])).optional(),
+          labels: z.record(z.string(), z.string()).optional(),
+          accounts: z.array(AccountName).min(1),
+          databases: z.array(z.string().min(1)).min(1).default(['*']),
+        })
+        .refine(
+          (rule) => rule.resources !== undefined || rule.labels !== undefined,
+          'a rule names resources or labels',
+        ),
+    )
+    .default([]),
+})
+export type RoleSpec = z.infer<typeof RoleSpec>
+
+export const UserSpec = z.strictObject({
+  kind: z.literal('user'),
+  name: Name,
+  email: z.email().nullable().default(null),
+  level: PermissionLevel.default('none'),
+  disabled: z.boolean().default(false),
+  /** Sets the password; absent leaves an existing person's as it is. */
+  password: Password.min(8, 'a password has at least 8 characters').optional(),
+  /** Base32 TOTP seed to enrol, or null to remove it; absent leaves it as it is. */
+  totpSecret: z
+    .string()
+    .regex(/^[A-Z2-7]{16,128}$/, 'a TOTP seed is base32 of at least 16 characters')
+    .nullable()
+    .optional(),
+})
+export type UserSpec = z.infer<typeof UserSpec>
+
+export const GrantSpec = z.strictObject({
+  kind: z.literal('grant'),
+  user: Name,
+  role: Name,
+  until: Time.nullable().default(null),
+})
+export type GrantSpec = z.infer<typeof GrantSpec>
+
+/** One document of `postern admin apply`; POST /v1/admin/apply takes `{documents}` and applies all or none. */
+export const AdminDocument = z.discriminatedUnion('kind', [ResourceSpec, RoleSpec, UserSpec, GrantSpec])
+export type AdminDocument = z.infer<typeof AdminDocument>
+export const ApplyRequest = z.strictObject({ documents: z.array(AdminDocument).min(1).max(1000) })
+export const ApplyResponse = z.object({
+  applied: z.array(
+    z.object({ kind: z.string(), name: z.string(), change: z.enum(['created', 'updated', 'unchanged']) }),
+  ),
+  serverTime: Time,
+})
+
+/** GET /v1/admin/{users,roles,resources,grants}: everything but secrets. DELETE /v1/admin/KIND/NAME (grants: USER/ROLE). */
+export const AdminUser = z.object({
+  name: Name,
+  email: z.string().nullable(),
+  level: PermissionLevel,
+  disabled: z.boolean(),
+  totp: z.boolean(),
+  createdAt: Time,
+})
+export const AdminLists = {
+  users: z.object({ users: z.array(AdminUser), serverTime: Time }),
+  roles: z.object({ roles: z.array(RoleSpec), serverTime: Time }),
+  resources: z.object({ resources: z.array(ResourceSpec), serverTime: Time }),
+  grants: z.object({ grants: z.array(GrantSpec), serverTime: Time }),
+} as const
+
+/** Every error of the API has this body; `code` is one of shared/errors.ts. */
+export const ApiError = z.object({
+  error: z.object({
+    code: z.string(),
+    text: z.string(),
+    errorId: z.string().optional(),
+    detail: z.unknown().optional(),
+  }),
+  serverTime: Time.optional(),
+})

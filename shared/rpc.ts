@@ -1,0 +1,228 @@
+// The typed contract between the core and its hosts (window, page, terminal): calls a host makes, events a host receives.
+// Messages are one JSON object a line on the control socket. Schemas are checked on both sides. Pure.
+import { z } from 'zod'
+import { PermissionLevel, ResourceView } from './api.ts'
+import { AccountName, Name, RESOURCE_PROTOCOLS } from './names.ts'
+
+/** Raised on a breaking change only; `hello`, `core.retire` and `core.stop` are understood by every version. */
+export const RPC_VERSION = 1
+
+const Id = z.string().min(1).max(128)
+const Time = z.iso.datetime()
+const ProfileName = Name
+
+/** What the core knows of a profile (a cluster that the person signs in to). */
+export const ProfileView = z.object({
+  profile: ProfileName,
+  /** HOST:PORT */
+  address: z.string(),
+  /** sha256:HEX of the trusted CA certificate. */
+  fingerprint: z.string(),
+  user: z.string().nullable(),
+  level: PermissionLevel.nullable(),
+  /** A login that runs out within a tenth of its life (at most 10 min) is `expiring`. */
+  state: z.enum(['signed out', 'ready', 'expiring', 'expired', 'logging in', 'refused', 'offline']),
+  /** When the login ends, by the server's clock. */
+  expiresAt: Time.nullable(),
+  /** Milliseconds left of it now, the clock offset already taken into account. */
+  remainingMs: z.number().nullable(),
+  /** Server clock minus this machine's, in ms. */
+  clockOffsetMs: z.number(),
+})
+export type ProfileView = z.infer<typeof ProfileView>
+
+export const GatewayState = z.enum([
+  'starting',
+  'listening',
+  'needs login',
+  'waiting for login',
+  'cool-down',
+  'refused',
+  'port conflict',
+  'closed',
+])
+export type GatewayState = z.infer<typeof GatewayState>
+
+export const GatewayView = z.object({
+  id: Id,
+  profile: ProfileName,
+  resource: Name,
+  protocol: z.enum(RESOURCE_PROTOCOLS),
+  account: AccountName,
+  database: z.string(),
+  host: z.string(),
+  port: z.number().int(),
+  url: z.string(),
+  env: z.record(z.string(), z.string()),
+  state: GatewayState,
+  /** Why the state is what it is, for people; e.g. the server's refusal or who holds the port. */
+  stateText: z.string().nullable(),
+  /** `attached` closes with the terminal that opened it; `detached` stays and comes back after a restart. */
+  keep: z.enum(['attached', 'detached']),
+  /** When the route certificate ends, by the server's clock. */
+  certificateExpiresAt: Time.nullable(),
+  connections: z.number().int(),
+  waiting: z.number().int(),
+})
+export type GatewayView = z.infer<typeof GatewayView>
+
+/** What wanted the login, in the person's words (G11). */
+export const LoginReason = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('connection'),
+    gateway: Id,
+    resource: z.string(),
+    account: z.string(),
+    /** Application name that the client gave, if any. */
+    client: z.string().nullable(),
+  }),
+  z.object({ kind: z.literal('command'), what: z.string() }),
+])
+export type LoginReason = z.infer<typeof LoginReason>
+
+/** A login that the core asks its hosts for. */
+export const LoginPrompt = z.object({
+  requestId: Id,
+  profile: ProfileName,
+  user: z.string(),
+  reason: LoginReason,
+  /** How many connections wait for it now. */
+  waiting: z.number().int(),
+  /** Whether the last login of this person needed a TOTP code, so that a host can ask for it at once. */
+  totp: z.boolean(),
+})
+export type LoginPrompt = z.infer<typeof LoginPrompt>
+
+export const LoginOutcome = z.enum(['succeeded', 'cancelled', 'failed', 'timed out', 'withdrawn'])
+export type LoginOutcome = z.infer<typeof LoginOutcome>
+
+/** Calls: method → parameters and result. */
+export const CALLS = {
+  /** First call of every host. `canAsk`: this host can put a login before the person. */
+  hello: {
+    params: z.object({
+      rpcVersion: z.number().int(),
+      appVersion: z.string(),
+      kind: z.enum(['terminal', 'window', 'page']),
+      canAsk: z.boolean(),
+    }),
+    result: z.object({ rpcVersion: z.number().int(), appVersion: z.string(), pid: z.number().int(), home: z.string() }),
+  },
+  /** Asks the core to end if nothing uses it (a newer version wants its place). */
+  'core.retire': { params: z.object({}), result: z.object({ retired: z.boolean(), text: z.string() }) },
+  'core.stop': { params: z.object({}), result: z.object({}) },
+
+  'profile.list': {
+    params: z.object({}),
+    result: z.object({ profiles: z.array(ProfileView), current: ProfileName.nullable() }),
+  },
+  /**
+   * Makes a cluster known. Trust comes from `caPem`, or from `caPin` (sha256:HEX) against the CA that the server sends.
+   * With neither: error `server_untrusted` whose detail is {fingerprint}, for the person to compare and call again.
+   */
+  'profile.add': {
+    params: z.object({
+      address: z.string().min(1).max(300),
+      caPem: z.string().optional(),
+      caPin: z.string().optional(),
+    }),
+    result: ProfileView,
+  },
+  /** Logs in. Answers a pending login request of that profile too, whoever was asked (G5). `setupCode` makes the first administrator. */
+  'login.submit': {
+    params: z.object({
+      profile: ProfileName.optional(),
+      user: z.string().max(63).optional(),
+      password: z.string().max(1024),
+      totp: z.string().max(16).optional(),
+      ttlSeconds: z.number().int().positive().optional(),
+      setupCode: z.string().optional(),
+      requestId: Id.optional(),
+    }),
+    result: ProfileView,
+  },
+  /** The person has begun to fill in the request: it is not withdrawn any more when the last waiting client leaves (G8). */
+  'login.touch': { params: z.object({ requestId: Id }), result: z.object({}) },
+  /** The person cancelled, or gave up after wrong passwords (`failed`). Unknown ids are fine: it was over already. */
+  'login.cancel': {
+    params: z.object({ requestId: Id, outcome: z.enum(['cancelled', 'failed']) }),
+    result: z.object({}),
+  },
+  logout: {
+    params: z.object({ profile: ProfileName.optional(), everywhere: z.boolean().default(false) }),
+    result: z.object({ profile: ProfileName }),
+  },
+
+  'resource.list': {
+    params: z.object({ profile: ProfileName.optional() }),
+    result: z.object({ profile: ProfileName, resources: z.array(ResourceView) }),
+  },
+  'gateway.open': {
+    params: z.object({
+      profile: ProfileName.optional(),
+      resource: Name,
+      account: AccountName.optional(),
+      database: z.string().min(1).max(63).optional(),
+      port: z.number().int().min(1).max(65535).optional(),
+      keep: z.enum(['attached', 'detached']),
+    }),
+    /** `owned`: this host opened it and closes it; false if it was open already (G16). */
+    result: z.object({ gateway: GatewayView, owned: z.boolean() }),
+  },
+  'gateway.list': { params: z.object({}), result: z.object({ gateways: z.array(GatewayView) }) },
+  /** By id, or by resource (and account) where that is unambiguous. */
+  'gateway.close': {
+    params: z.object({ gateway: z.string().min(1).max(200) }),
+    result: z.object({ closed: GatewayView }),
+  },
+
+  /** A call of the server's API with the person's user certificate (administration, audit, account). */
+  'api.call': {
+    params: z.object({
+      profile: ProfileName.optional(),
+      method: z.enum(['GET', 'POST', 'PUT', 'DELETE']),
+      path: z.string().startsWith('/v1/'),
+      body: z.unknown().optional(),
+    }),
+    result: z.object({ body: z.unknown() }),
+  },
+} as const
+
+export type Method = keyof typeof CALLS
+export type Params<M extends Method> = z.input<(typeof CALLS)[M]['params']>
+export type ParsedParams<M extends Method> = z.output<(typeof CALLS)[M]['params']>
+export type Result<M extends Method> = z.output<(typeof CALLS)[M]['result']>
+
+/** Events: core → host. */
+export const EVENTS = {
+  /** This host is asked to put a login before the person. */
+  'login.requested': LoginPrompt,
+  'login.updated': LoginPrompt,
+  /** The request is over, whoever answered it; a host that shows it closes it. */
+  'login.closed': z.object({ requestId: Id, profile: ProfileName, outcome: LoginOutcome, text: z.string().nullable() }),
+  /** Nobody could be asked: sent to every host, so that one JSON line or a notification can say so. */
+  'login.needed': LoginPrompt,
+  'gateway.changed': GatewayView,
+  /** Something a person should read once (a certificate that could not be renewed, a profile file kept aside). */
+  notice: z.object({ level: z.enum(['info', 'warning', 'error']), text: z.string(), profile: z.string().nullable() }),
+} as const
+export type EventName = keyof typeof EVENTS
+export type EventPayload<E extends EventName> = z.output<(typeof EVENTS)[E]>
+
+/** One line on the control socket. */
+export const HostMessage = z.object({ id: z.number().int().nonnegative(), method: z.string(), params: z.unknown() })
+export const CoreMessage = z.union([
+  z.object({ id: z.number().int(), result: z.unknown() }),
+  z.object({
+    id: z.number().int(),
+    error: z.object({
+      code: z.string(),
+      text: z.string(),
+      errorId: z.string().optional(),
+      detail: z.unknown().optional(),
+    }),
+  }),
+  z.object({ event: z.string(), payload: z.unknown() }),
+])
+/** A line longer than this is a broken or hostile peer, in bytes. */
+export const RPC_LINE_MAX_BYTES = 4 * 1024 * 1024
