@@ -27,8 +27,14 @@ export function readBytes(stream: Duplex, size: number, signal: AbortSignal): Pr
       if (bytes.length < size) onEnd()
       else settle(() => resolve(bytes))
     }
-    if (signal.aborted) return onAbort()
-    if (stream.destroyed) return onEnd()
+    if (signal.aborted) {
+      onAbort()
+      return
+    }
+    if (stream.destroyed) {
+      onEnd()
+      return
+    }
     stream.on('readable', attempt).on('end', onEnd).on('close', onEnd).on('error', onError)
     signal.addEventListener('abort', onAbort, { once: true })
     attempt()

@@ -37,13 +37,13 @@ export const explicit = (tag: number, ...items: Asn1[]): Asn1 =>
   asn1.create(asn1.Class.CONTEXT_SPECIFIC, tag, true, items)
 /** Context-specific, primitive: `[tag] bytes`, as in GeneralName. */
 export const implicit = (tag: number, bytes: Uint8Array): Asn1 =>
-  asn1.create(asn1.Class.CONTEXT_SPECIFIC, tag as forge.asn1.Type, false, binary(bytes))
+  asn1.create(asn1.Class.CONTEXT_SPECIFIC, tag, false, binary(bytes))
 
 /** UTCTime until 2049, GeneralizedTime from 2050 on (RFC 5280, 4.1.2.5). */
 export const time = (date: Date): Asn1 =>
   date.getUTCFullYear() < 2050
-    ? primitive(asn1.Type.UTCTIME, asn1.dateToUtcTime(date) as unknown as string)
-    : primitive(asn1.Type.GENERALIZEDTIME, asn1.dateToGeneralizedTime(date) as unknown as string)
+    ? primitive(asn1.Type.UTCTIME, asn1.dateToUtcTime(date))
+    : primitive(asn1.Type.GENERALIZEDTIME, asn1.dateToGeneralizedTime(date))
 
 /** A distinguished name with one common name. */
 export const distinguishedName = (commonName: string): Asn1 =>
