@@ -1,7 +1,7 @@
 // The seams between the parts of the access server: what the router asks of access, what engines are given, what
 // everybody writes to the audit log. Interfaces only, so that each part can be read (and tested) without the others.
 import type { Logger } from 'pino'
-import type { AuditEventName, ResourceSpec, SessionEndReason } from '../shared/api.ts'
+import type { AuditEvent, AuditEventName, AuditQuery, ResourceSpec, SessionEndReason } from '../shared/api.ts'
 import type { ErrorCode } from '../shared/errors.ts'
 import type { Identity, ResourceProtocol } from '../shared/names.ts'
 import type { Link } from '../link/link.ts'
@@ -26,6 +26,21 @@ export interface AuditLog {
   record(entry: AuditEntry): void
   /** Resolves once everything recorded so far is in the store; rejects if the store refuses it. */
   flush(): Promise<void>
+}
+
+export interface AuditReader {
+  /** Events in the order of their seq. With `waitSeconds` it waits that long for the first match after `after`. */
+  query(query: AuditQuery, signal: AbortSignal): Promise<AuditEvent[]>
+}
+
+/** What the web API asks of the sessions (S1, S8): each resolves once the sessions concerned have their ended record. */
+export interface SessionControl {
+  /** Ends the session of a route; its id, or null if the route has none. */
+  endRoute(routeId: string, reason: SessionEndReason): Promise<string | null>
+  endLogin(loginId: string, reason: SessionEndReason): Promise<void>
+  endUser(user: string, reason: SessionEndReason): Promise<void>
+  /** After a change of roles, grants or resources: ends the sessions whose route is not allowed any more, as *revoked*. */
+  endDisallowed(): Promise<void>
 }
 
 /** A route as the store has it, with the person and the login it belongs to. */

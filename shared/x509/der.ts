@@ -1,5 +1,6 @@
 // DER building blocks for X.509 (RFC 5280) and PKCS#10 (RFC 2986) on node-forge's ASN.1 codec. Pure: signing is done by
 // who holds a key (client/cluster/csr.ts, server/ca/certificate.ts). P-256 only: Electron's TLS has no Ed25519.
+/* eslint-disable @typescript-eslint/no-unsafe-enum-assignment -- context-specific tags are numbers, which the typings forget */
 import { Buffer } from 'node:buffer'
 import forge from 'node-forge'
 
