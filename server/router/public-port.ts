@@ -1,0 +1,162 @@
+// The one public TLS port: accepts, peeks at the ClientHello, and hands the connection to the web listener (no client
+// certificate asked) or to the route listener (client certificate asked, judged by us so that we can say why, C5).
+// Unknown or missing ALPN is refused by the TLS alert no_application_protocol (C3).
+import net from 'node:net'
+import tls from 'node:tls'
+import { constants } from 'node:crypto'
+import type { Logger } from 'pino'
+import { ALPN, type Alpn } from '../../shared/names.ts'
+import { PosternError } from '../../shared/errors.ts'
+import { CLIENT_HELLO_MAX_BYTES, peekClientHello } from './client-hello.ts'
+
+/** How long a connection may take to send its ClientHello, and then to finish the handshake, in ms. */
+const HELLO_TIMEOUT_MS = 10_000
+const HANDSHAKE_TIMEOUT_MS = 10_000
+
+export type PublicPortOptions = {
+  host: string
+  port: number
+  /** The server's key and certificate with its CA behind it, PEM (C8). */
+  material: { key: string; cert: string }
+  /** Names of the CAs in the certificate request, PEM; verification itself is access-check's. */
+  clientCas: string[]
+  /** A finished handshake; `alpn` is one of ours. The callee owns the socket. */
+  onConnection: (socket: tls.TLSSocket, alpn: Alpn) => void
+  log: Logger
+}
+
+export interface PublicPort {
+  readonly host: string
+  readonly port: number
+  /** Stops accepting; connections that live go on. */
+  stopAccepting(): Promise<void>
+  /** Stops accepting and drops every connection. */
+  destroy(): Promise<void>
+}
+
+const ROUTE_ALPN: readonly Alpn[] = [ALPN.control, ALPN.postgres, ALPN.postgresCancel]
+
+/** Which listener serves a ClientHello with these ALPN names: the first of the client's names that is ours decides. */
+function listenerFor(names: readonly string[]): { listener: 'web' | 'route'; alpn: Alpn } | undefined {
+  for (const name of names) {
+    if (name === ALPN.web) return { listener: 'web', alpn: ALPN.web }
+    const route = ROUTE_ALPN.find((known) => known === name)
+    if (route) return { listener: 'route', alpn: route }
+  }
+  return undefined
+}
+
+/**
+ * Opens the port and resolves once it listens.
+ * @throws PosternError `misconfigured` if the address cannot be listened on
+ */
+export async function openPublicPort(options: PublicPortOptions): Promise<PublicPort> {
+  const { log } = options
+  const sockets = new Set<net.Socket>()
+  const common: tls.TlsOptions = {
+    ...options.material,
+    minVersion: 'TLSv1.3',
+    handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+    // Runs for every ClientHello; what the peek chose must be what TLS agrees on, or a client could be served without
+    // the certificate check that its ALPN name needs.
+    ALPNCallback: ({ protocols }) => listenerFor(protocols)?.alpn,
+  }
+  const web = tls.createServer(common)
+  const route = tls.createServer({
+    ...common,
+    ca: options.clientCas,
+    requestCert: true,
+    rejectUnauthorized: false,
+    // A resumed session would carry the identity of its first handshake (C4): no tickets on connections with one.
+    secureOptions: constants.SSL_OP_NO_TICKET,
+  })
+  for (const [server, kind] of [[web, 'web'] as const, [route, 'route'] as const]) {
+    server.on('secureConnection', (socket) => {
+      const chosen = typeof socket.alpnProtocol === 'string' ? listenerFor([socket.alpnProtocol]) : undefined
+      if (chosen?.listener === kind) options.onConnection(socket, chosen.alpn)
+      else socket.destroy()
+    })
+    server.on('tlsClientError', (error, socket) => {
+      log.debug({ err: error, address: socket.remoteAddress }, 'TLS handshake failed')
+      socket.destroy()
+    })
+  }
+  const listeners = { web, route }
+
+  const accept = net.createServer(
+    { allowHalfOpen: true, pauseOnConnect: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 },
+    (socket) => {
+      sockets.add(socket)
+      socket.once('close', () => sockets.delete(socket))
+      socket.on('error', (error) => log.debug({ err: error, address: socket.remoteAddress }, 'connection failed'))
+      peek(socket, (hello) => {
+        // Without ALPN the route listener's callback is not called; both listeners then refuse in `secureConnection`,
+        // and for unknown names ALPNCallback answers with the alert.
+        const listener = listenerFor(hello)?.listener ?? 'web'
+        listeners[listener].emit('connection', socket)
+      })
+    },
+  )
+  await new Promise<void>((resolve, reject) => {
+    accept.once('error', (error: NodeJS.ErrnoException) => {
+      const why = error.code === 'EADDRINUSE' ? 'another program listens there' : error.message
+      reject(
+        new PosternError('misconfigured', `listen: cannot listen on ${options.host}:${options.port}: ${why}`, {
+          cause: error,
+        }),
+      )
+    })
+    accept.listen({ host: options.host, port: options.port, backlog: 1024 }, resolve)
+  })
+  const address = accept.address() as net.AddressInfo
+  const stopAccepting = () =>
+    new Promise<void>((resolve) => (accept.listening ? void accept.close(() => resolve()) : resolve()))
+
+  return {
+    host: address.address,
+    port: address.port,
+    // The promise of net.Server.close waits for connections too; accepting stops at once, which is all that is asked.
+    stopAccepting: () => {
+      void stopAccepting()
+      return Promise.resolve()
+    },
+    destroy: async () => {
+      const stopped = stopAccepting()
+      for (const socket of sockets) socket.destroy()
+      await stopped
+    },
+  }
+}
+
+/** Collects bytes until the ClientHello is whole, puts them back, and calls on. Closes what is no TLS, or too slow. */
+function peek(socket: net.Socket, onHello: (alpn: string[]) => void): void {
+  let bytes: Buffer = Buffer.alloc(0)
+  const timer = setTimeout(() => socket.destroy(), HELLO_TIMEOUT_MS)
+  const settle = () => {
+    clearTimeout(timer)
+    socket.off('data', onData).off('end', onGone).off('close', onGone)
+  }
+  const onGone = () => {
+    settle()
+    socket.destroy()
+  }
+  const onData = (chunk: Buffer) => {
+    bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk])
+    const peeked = peekClientHello(bytes)
+    if (peeked.kind === 'incomplete' && bytes.length <= 2 * CLIENT_HELLO_MAX_BYTES) return
+    settle()
+    if (peeked.kind !== 'hello') {
+      socket.end(NOT_TLS_ANSWER, () => socket.destroy())
+      return
+    }
+    socket.pause()
+    socket.unshift(bytes)
+    onHello(peeked.hello.alpn)
+  }
+  socket.on('data', onData).on('end', onGone).on('close', onGone)
+  socket.resume()
+}
+
+/** What a plain HTTP client (or a person with telnet) is told; TLS clients never see it. */
+const NOT_TLS_ANSWER =
+  'HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nThis port speaks TLS 1.3 only (Postern access server).\n'

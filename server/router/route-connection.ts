@@ -1,0 +1,182 @@
+// One connection on a protocol's ALPN name, from the handshake to its engine: certificate → identity, login, route → role and
+// grant → session → preamble → engine. Every refusal is said in the preamble (C5), logged, and audited.
+import type tls from 'node:tls'
+import type { Logger } from 'pino'
+import { ALPN, PROTOCOL_VERSION, type Alpn, type ResourceProtocol } from '../../shared/names.ts'
+import { PosternError } from '../../shared/errors.ts'
+import { linkOf } from '../../link/link.ts'
+import { encodePreamble } from '../../link/preamble.ts'
+import {
+  SessionEnded,
+  type AccessCheck,
+  type AuditLog,
+  type Clock,
+  type Engine,
+  type ReportError,
+  type Route,
+  type RouteAccess,
+} from '../seams.ts'
+import type { SessionLease, Sessions } from '../sessions/sessions.ts'
+
+export type RouteConnectionOptions = {
+  access: AccessCheck
+  sessions: Sessions
+  engines: Record<ResourceProtocol, Engine>
+  audit: AuditLog
+  reportError: ReportError
+  now: Clock
+  newId: () => string
+  /** Aborts when the server stops. */
+  stopping: AbortSignal
+  log: Logger
+}
+
+const PROTOCOL_OF: Partial<Record<Alpn, ResourceProtocol>> = {
+  [ALPN.postgres]: 'postgres',
+  [ALPN.postgresCancel]: 'postgres',
+}
+
+/** How long a refused client may take to read why before its socket is dropped, in ms. */
+const REFUSAL_LINGER_MS = 2000
+
+/**
+ * Serves one connection to its end. Resolves when everything that it opened is released; never rejects.
+ * @param socket a finished handshake, certificate not yet judged
+ */
+export async function serveRouteConnection(
+  socket: tls.TLSSocket,
+  alpn: Alpn,
+  options: RouteConnectionOptions,
+): Promise<void> {
+  const { audit, now } = options
+  const address = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`
+  const connectionId = options.newId()
+  const log = options.log.child({ connection: connectionId, address, alpn })
+  const link = linkOf(socket)
+  let route: Route | undefined
+  const progress = { isAdmitted: false }
+  const sayOk = (sessionId: string): Promise<void> => {
+    progress.isAdmitted = true
+    return socketWrite(socket, okPreamble(sessionId, now()))
+  }
+  try {
+    const admitted = await admit(socket, alpn, options)
+    route = admitted.route
+    const isCancel = alpn === ALPN.postgresCancel
+    const engine = options.engines[route.protocol]
+    if (isCancel) {
+      await sayOk('')
+      await engine.cancel?.(link, route, (id) => options.sessions.isActive(id), log)
+    } else {
+      const { access, lease } = await join(route, socket, address, options)
+      try {
+        const { session } = lease
+        const signal = AbortSignal.any([session.signal, options.stopping])
+        signal.throwIfAborted()
+        await sayOk(session.id)
+        await engine.serve({
+          link,
+          connectionId,
+          session,
+          access,
+          address,
+          signal,
+          log: log.child({ session: session.id, resource: route.resource }),
+        })
+      } finally {
+        lease.release()
+      }
+    }
+  } catch (error) {
+    if (progress.isAdmitted) {
+      // The protocol's bytes have begun: a preamble now would be garbage in them. Engines say their own errors.
+      options.reportError('internal', error, log)
+      return
+    }
+    const refusal = asRefusal(error, options.reportError, log)
+    audit.record({
+      event: 'access.denied',
+      user: route?.user,
+      login: route?.loginId,
+      connection: connectionId,
+      resource: route?.resource,
+      account: route?.account,
+      address,
+      detail: { code: refusal.code, text: refusal.message },
+    })
+    await refuse(socket, refusal, now())
+  } finally {
+    link.destroy()
+    await link.closed
+  }
+}
+
+/** Certificate → identity → route, for this ALPN name. A cancel request is let in on an expired certificate (DB1). */
+async function admit(socket: tls.TLSSocket, alpn: Alpn, { access }: RouteConnectionOptions): Promise<{ route: Route }> {
+  const certificate = socket.getPeerX509Certificate()?.raw
+  const identity = await access.authenticate(certificate, 'route', { allowExpired: alpn === ALPN.postgresCancel })
+  const route = identity.kind === 'route' ? await access.findRoute(identity.routeId) : undefined
+  if (!route || route.protocol !== PROTOCOL_OF[alpn]) {
+    throw new PosternError('wrong_identity', `this certificate is for another protocol than ${alpn}`)
+  }
+  return { route }
+}
+
+/** Role and grant, then the session. Looked at again after a new session is registered: a logout in between found none. */
+async function join(
+  route: Route,
+  socket: tls.TLSSocket,
+  address: string,
+  { access, sessions }: RouteConnectionOptions,
+): Promise<{ access: RouteAccess; lease: SessionLease }> {
+  await access.authoriseRoute(route.routeId)
+  const lease = await sessions.open(route, address)
+  try {
+    if (lease.isNew) await access.authenticate(socket.getPeerX509Certificate()?.raw, 'route')
+    return { access: await access.authoriseRoute(route.routeId), lease }
+  } catch (error) {
+    lease.release()
+    if (lease.isNew) await sessions.end(lease.session.id, 'revoked')
+    throw error
+  }
+}
+
+const okPreamble = (sessionId: string, time: Date): Buffer =>
+  encodePreamble({ ok: { version: PROTOCOL_VERSION, sessionId, serverTime: time.toISOString() } })
+
+/** What the client may know of an error; everything unforeseen becomes `internal` with an id that finds it in the log (E1). */
+function asRefusal(error: unknown, reportError: ReportError, log: Logger): PosternError {
+  if (error instanceof PosternError && error.kind !== 'internal') return error
+  if (error instanceof SessionEnded) return new PosternError('session_ended', error.message)
+  const errorId = reportError('internal', error, log)
+  return new PosternError('internal', `the access server failed; its administrator finds error ${errorId} in its log`, {
+    errorId,
+  })
+}
+
+async function refuse(socket: tls.TLSSocket, refusal: PosternError, time: Date): Promise<void> {
+  if (socket.destroyed) return
+  const body = refusal.toBody()
+  const preamble = encodePreamble({
+    refused: {
+      version: PROTOCOL_VERSION,
+      code: body.code,
+      text: body.text,
+      ...(body.errorId === undefined ? {} : { errorId: body.errorId }),
+      serverTime: time.toISOString(),
+    },
+  })
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, REFUSAL_LINGER_MS)
+    socket.once('close', resolve)
+    // Reading on lets the client's FIN in; dropping unread bytes would turn our answer into a reset.
+    socket.resume()
+    socket.end(preamble)
+    socket.once('close', () => clearTimeout(timer))
+  })
+}
+
+const socketWrite = (socket: tls.TLSSocket, bytes: Buffer): Promise<void> =>
+  new Promise((resolve, reject) => {
+    socket.write(bytes, (error) => (error ? reject(error) : resolve()))
+  })
