@@ -1,0 +1,69 @@
+// The audit log on a real store: order, batches, search, live followers, and a store that refuses for a while.
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import pino from 'pino'
+import { createAuditLog, type OwnedAuditLog } from '../../server/audit/audit-log.ts'
+import { freshStore } from '../support/store.ts'
+
+const log = pino({ level: 'silent' })
+const never = new AbortController().signal
+let store: Awaited<ReturnType<typeof freshStore>>
+let audit: OwnedAuditLog
+
+beforeEach(async () => {
+  store = await freshStore()
+  audit = createAuditLog({ db: store.db, now: () => new Date(), log })
+})
+afterEach(async () => {
+  await audit.close().catch(() => undefined)
+  await store.close()
+})
+
+describe('audit log', () => {
+  it('R5: keeps the order of thousands of entries over many batches', async () => {
+    for (let n = 0; n < 2500; n++) audit.record({ event: 'statement.query', detail: { n } })
+    const events = await audit.query({ limit: 1000, after: 0, waitSeconds: 0 }, never)
+    expect(events.map((event) => event.detail['n'])).toEqual(Array.from({ length: 1000 }, (_, n) => n))
+    const last = await audit.query({ limit: 3, waitSeconds: 0 }, never)
+    expect(last.map((event) => event.detail['n'])).toEqual([2497, 2498, 2499])
+  })
+
+  it('R5: is searched by person, session, resource, time, and by event or its family', async () => {
+    audit.record({ event: 'login.succeeded', user: 'alice' })
+    audit.record({ event: 'statement.query', user: 'alice', session: 's-1', resource: 'orders' })
+    audit.record({ event: 'statement.execute', user: 'bob', session: 's-2', resource: 'analytics' })
+    const names = async (filter: object) =>
+      (await audit.query({ limit: 100, waitSeconds: 0, ...filter }, never)).map((event) => event.event)
+    expect(await names({ user: 'alice' })).toEqual(['login.succeeded', 'statement.query'])
+    expect(await names({ session: 's-2' })).toEqual(['statement.execute'])
+    expect(await names({ resource: 'orders' })).toEqual(['statement.query'])
+    expect(await names({ event: 'statement' })).toEqual(['statement.query', 'statement.execute'])
+    expect(await names({ event: 'statement.query' })).toEqual(['statement.query'])
+    expect(await names({ event: '%' })).toEqual([])
+    expect(await names({ since: new Date(Date.now() + 60_000).toISOString() })).toEqual([])
+  })
+
+  it('R5: a follower gets the next event when it happens, and nothing when it leaves', async () => {
+    const waiting = audit.query({ limit: 10, after: 0, waitSeconds: 20, event: 'login' }, never)
+    audit.record({ event: 'server.start' })
+    await audit.flush()
+    audit.record({ event: 'login.failed', user: 'mallory' })
+    expect(await waiting).toMatchObject([{ event: 'login.failed', user: 'mallory' }])
+    const leave = new AbortController()
+    const left = audit.query({ limit: 10, after: 2, waitSeconds: 20 }, leave.signal)
+    leave.abort()
+    expect(await left).toEqual([])
+  })
+
+  it('R1: a store that refuses loses nothing: entries wait and are written once it takes them again', async () => {
+    await store.db.schema.alterTable('audit').renameTo('audit_away').execute()
+    audit.record({ event: 'login.succeeded', user: 'alice' })
+    await expect(audit.flush()).rejects.toThrow()
+    audit.record({ event: 'login.succeeded', user: 'bob' })
+    await store.db.schema.alterTable('audit_away').renameTo('audit').execute()
+    await audit.flush()
+    expect((await audit.query({ limit: 10, waitSeconds: 0 }, never)).map((event) => event.user)).toEqual([
+      'alice',
+      'bob',
+    ])
+  })
+})
