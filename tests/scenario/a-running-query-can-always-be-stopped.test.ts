@@ -1,0 +1,61 @@
+// DB1: cancel requests through the gateway; they are never held and pass on an expired certificate while the session is active.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ALICE, keepPsql, psql, startCluster, type TestCluster } from '../support/cluster.ts'
+import { until } from '../support/run.ts'
+
+let cluster: TestCluster
+beforeAll(async () => {
+  cluster = await startCluster()
+}, 120_000)
+afterAll(async () => {
+  await cluster.close()
+})
+
+const stateOf = async (home: string): Promise<string | undefined> =>
+  (JSON.parse((await cluster.postern(home, ['status', '--json'])).stdout) as { profiles: { state: string }[] })
+    .profiles[0]?.state
+
+describe('cancel requests', () => {
+  it('DB1: Ctrl-C in psql stops the query through the gateway', { timeout: 60_000 }, async () => {
+    const home = await cluster.newHome()
+    await cluster.login(home)
+    const gateway = await cluster.open(home, 'orders')
+    const busy = keepPsql(gateway.url, ['-c', 'select pg_sleep(60)'])
+    await until(
+      async () =>
+        (
+          await psql(gateway.url, [
+            '-c',
+            "select count(*) from pg_stat_activity where query like '%pg_sleep(60)%' and state = 'active' and pid <> pg_backend_pid()",
+          ])
+        ).stdout === '1\n',
+      'the query runs',
+    )
+    busy.child.kill('SIGINT')
+    expect((await busy.ended).stderr).toMatch(/canceling statement due to user request/)
+    await gateway.process.stop()
+  })
+
+  it(
+    'DB1: and also when certificate and login have expired meanwhile, asking nobody',
+    { timeout: 60_000 },
+    async () => {
+      const home = await cluster.newHome()
+      await cluster.login(home)
+      await cluster.postern(home, ['login', '--user', 'alice', '--ttl', '4s', '--password-stdin'], {
+        input: `${ALICE.password}\n`,
+      })
+      const gateway = await cluster.open(home, 'orders')
+      const busy = keepPsql(gateway.url, ['-c', "select 'running'", '-c', 'select pg_sleep(50)'])
+      await busy.waitFor(/running/)
+      await until(async () => (await stateOf(home)) === 'expired', 'the login expires')
+      // A cancel takes effect only while the backend runs the statement, which it has for seconds now.
+      busy.child.kill('SIGINT')
+      expect((await busy.ended).stderr).toMatch(/canceling statement due to user request/)
+      expect(gateway.process.output).not.toMatch(/login_needed/)
+      const events = (await cluster.audit(['--event', 'query.cancel'])) as { user: string }[]
+      expect(events.at(-1)?.user).toBe('alice')
+      await gateway.process.stop()
+    },
+  )
+})

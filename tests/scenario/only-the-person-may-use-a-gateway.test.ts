@@ -1,0 +1,80 @@
+// G18 and bad bytes: another local user, web pages, port scans and broken clients get nowhere and raise no login.
+import { chmod } from 'node:fs/promises'
+import net from 'node:net'
+import { once } from 'node:events'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { psql, startCluster, type OpenGateway, type TestCluster } from '../support/cluster.ts'
+import { run } from '../support/run.ts'
+
+let cluster: TestCluster
+let home: string
+let gateway: OpenGateway
+beforeAll(async () => {
+  cluster = await startCluster()
+  home = await cluster.newHome()
+  await cluster.login(home)
+  await cluster.postern(home, ['login', '--user', 'alice', '--ttl', '1s', '--password-stdin'], {
+    input: 'correct horse alice\n',
+  })
+  gateway = await cluster.open(home, 'orders')
+  await new Promise((resolve) => setTimeout(resolve, 1500))
+}, 120_000)
+afterAll(async () => {
+  await cluster.close()
+})
+
+/** Sends bytes, ends, and collects the answer until the gateway closes. */
+async function send(bytes: Uint8Array): Promise<string> {
+  const socket = net.connect({ host: gateway.host, port: gateway.port })
+  await once(socket, 'connect')
+  let answer = ''
+  socket.on('data', (chunk: Buffer) => (answer += chunk.toString('latin1')))
+  socket.on('error', () => undefined)
+  socket.end(bytes)
+  await once(socket, 'close')
+  return answer
+}
+
+const asked = () => /login_needed/.test(gateway.process.output)
+
+describe('whoever is not the person', () => {
+  // Needs a second local user: the process must be able to become one.
+  it.skipIf(process.getuid?.() !== 0)(
+    'G18: another local user is refused in the protocol, root is let through',
+    async () => {
+      await chmod(cluster.directory, 0o755)
+      const other = await run('psql', ['-X', gateway.url, '-c', 'select 1'], {
+        uid: 65534,
+        gid: 65534,
+        env: { HOME: '/' },
+      })
+      expect(other.code).toBe(2)
+      expect(other.stderr).toMatch(/FATAL: .*another (local )?user|opened by/i)
+      expect(asked()).toBe(false)
+    },
+  )
+
+  it('G2: an HTTP request, as a web page could make it, is closed without a login being asked', async () => {
+    const answer = await send(Buffer.from('POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n'))
+    expect(answer).not.toMatch(/AuthenticationOk/)
+    expect(asked()).toBe(false)
+  })
+
+  it('G2: garbage, half a startup packet, an absurd length and a TLS ClientHello raise no login and hurt nobody', async () => {
+    const startup = Buffer.concat([Buffer.from([0, 0, 0, 40, 0, 3, 0, 0]), Buffer.from('user\0reader\0')])
+    const hello = Buffer.concat([Buffer.from([22, 3, 1, 1, 0, 1, 0, 0, 252]), Buffer.alloc(252)])
+    for (const bytes of [
+      Buffer.from('garbage that is no packet'),
+      startup,
+      Buffer.from([255, 255, 255, 255, 0, 3, 0, 0]),
+      hello,
+      Buffer.alloc(0),
+      Buffer.alloc(100_000, 7),
+    ]) {
+      await send(bytes)
+    }
+    expect(asked()).toBe(false)
+    await cluster.login(home)
+    expect(await psql(gateway.url, ['-c', 'select 1'])).toMatchObject({ code: 0, stdout: '1\n' })
+  })
+})
