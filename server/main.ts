@@ -6,9 +6,19 @@ import { loadConfig, type ConfigOverrides } from './config.ts'
 import { initialise } from './init.ts'
 import { startServer } from './start.ts'
 
-const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version
+const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
+  .version
 
-type Flags = { config?: string; data?: string; listen?: string; userTtl?: string; routeTtl?: string; role?: string; json?: boolean; stopWithParent?: boolean }
+type Flags = {
+  config?: string
+  data?: string
+  listen?: string
+  userTtl?: string
+  routeTtl?: string
+  role?: string
+  json?: boolean
+  stopWithParent?: boolean
+}
 
 const overridesOf = (flags: Flags): ConfigOverrides => ({
   ...(flags.data === undefined ? {} : { dataDir: flags.data }),
@@ -21,7 +31,10 @@ const program = new Command('postern server')
   .description('The access server: accounts, roles, certificates, routing, sessions, audit.')
   .version(version)
   .exitOverride()
-  .addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 usage.\nSettings and their defaults: docs/guide.md, "The access server".')
+  .addHelpText(
+    'after',
+    '\nExit codes: 0 done, 1 failed, 2 usage.\nSettings and their defaults: docs/guide.md, "The access server".',
+  )
 
 const settingsFlags = (command: Command): Command =>
   command
@@ -55,7 +68,11 @@ settingsFlags(program.command('init'))
 
 settingsFlags(program.command('start'))
   .description('Starts the access server and stays until SIGTERM or SIGINT.')
-  .addOption(new Option('--role <roles>', 'roles of this process; only all of them in one process exist today').default('auth,proxy,agent'))
+  .addOption(
+    new Option('--role <roles>', 'roles of this process; only all of them in one process exist today').default(
+      'auth,proxy,agent',
+    ),
+  )
   .addOption(new Option('--user-ttl <duration>', 'life of user certificates (overrides ttl.user)'))
   .addOption(new Option('--route-ttl <duration>', 'life of route certificates (overrides ttl.route)'))
   .addOption(new Option('--stop-with-parent', 'also stop when standard input ends').hideHelp())
@@ -67,7 +84,11 @@ settingsFlags(program.command('start'))
     const ended = new Promise<string>((resolve) => {
       process.once('SIGTERM', resolve)
       process.once('SIGINT', resolve)
-      if (flags.stopWithParent) process.stdin.resume().once('end', () => resolve('parent gone')).once('error', () => resolve('parent gone'))
+      if (flags.stopWithParent)
+        process.stdin
+          .resume()
+          .once('end', () => resolve('parent gone'))
+          .once('error', () => resolve('parent gone'))
     })
     const ready = { cluster: config.cluster, address: server.address, fingerprint: server.fingerprint }
     print(
@@ -85,9 +106,13 @@ function requireAllRoles(text: string): void {
   const roles = text.split(',').map((role) => role.trim())
   const known = ['auth', 'proxy', 'agent']
   const unknown = roles.find((role) => !known.includes(role))
-  if (unknown !== undefined) throw new PosternError('bad_request', `--role ${unknown}: no such role; there are auth, proxy and agent`)
+  if (unknown !== undefined)
+    throw new PosternError('bad_request', `--role ${unknown}: no such role; there are auth, proxy and agent`)
   if (!known.every((role) => roles.includes(role))) {
-    throw new PosternError('unsupported', `--role ${text}: roles cannot run in processes of their own yet; leave --role out, and one process has all three`)
+    throw new PosternError(
+      'unsupported',
+      `--role ${text}: roles cannot run in processes of their own yet; leave --role out, and one process has all three`,
+    )
   }
 }
 
@@ -106,7 +131,12 @@ function explain(error: unknown): number {
   if (error instanceof Error && 'exitCode' in error && 'code' in error && String(error.code).startsWith('commander.')) {
     return error.exitCode === 0 ? 0 : 2
   }
-  const text = error instanceof PosternError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)
+  const text =
+    error instanceof PosternError
+      ? error.message
+      : error instanceof Error
+        ? (error.stack ?? error.message)
+        : String(error)
   process.stderr.write(`postern server: ${text}\n`)
   return exitCodeOf(error)
 }

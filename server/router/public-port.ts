@@ -28,8 +28,8 @@ export type PublicPortOptions = {
 export interface PublicPort {
   readonly host: string
   readonly port: number
-  /** Stops accepting; connections that live go on. */
-  stopAccepting(): Promise<void>
+  /** Stops accepting at once; connections that live go on. */
+  stopAccepting(): void
   /** Stops accepting and drops every connection. */
   destroy(): Promise<void>
 }
@@ -115,11 +115,7 @@ export async function openPublicPort(options: PublicPortOptions): Promise<Public
   return {
     host: address.address,
     port: address.port,
-    // The promise of net.Server.close waits for connections too; accepting stops at once, which is all that is asked.
-    stopAccepting: () => {
-      void stopAccepting()
-      return Promise.resolve()
-    },
+    stopAccepting: () => void stopAccepting(),
     destroy: async () => {
       const stopped = stopAccepting()
       for (const socket of sockets) socket.destroy()

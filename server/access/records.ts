@@ -1,0 +1,45 @@
+// Reads resources and held roles out of the store, checked against their schemas. Called by access-check.ts, the web API
+// and admin/. Passwords of accounts stay where they are (credentials.ts).
+import { ResourceSpec, RoleSpec } from '../../shared/api.ts'
+import type { Db } from '../store/store.ts'
+import type { HeldRole } from './roles.ts'
+
+/** A resource's row holds all but its accounts, which have rows of their own. */
+const StoredResource = ResourceSpec.omit({ accounts: true })
+
+/** The text of a resource's row. */
+export const storedResource = (spec: ResourceSpec): string => JSON.stringify(StoredResource.strip().parse(spec))
+
+/** All resources in the order of their names, or the one named. */
+export async function readResources(db: Db, name?: string): Promise<ResourceSpec[]> {
+  let resources = db.selectFrom('resources').select(['name', 'spec']).orderBy('name')
+  let accounts = db.selectFrom('resource_accounts').select(['resource', 'name']).orderBy('resource').orderBy('position')
+  if (name !== undefined) {
+    resources = resources.where('name', '=', name)
+    accounts = accounts.where('resource', '=', name)
+  }
+  const accountRows = Map.groupBy(await accounts.execute(), (row) => row.resource)
+  return (await resources.execute()).map((row) =>
+    ResourceSpec.parse({
+      ...StoredResource.parse(JSON.parse(row.spec)),
+      accounts: (accountRows.get(row.name) ?? []).map((account) => ({ name: account.name })),
+    }),
+  )
+}
+
+/** The person's roles whose grant has not run out. */
+export async function readHeldRoles(db: Db, user: string, now: Date): Promise<HeldRole[]> {
+  const rows = await db
+    .selectFrom('grants')
+    .innerJoin('roles', 'roles.name', 'grants.role')
+    .select(['roles.spec', 'grants.until'])
+    .where('grants.user_name', '=', user)
+    .orderBy('grants.role')
+    .execute()
+  return rows
+    .map((row) => ({
+      role: RoleSpec.parse(JSON.parse(row.spec)),
+      until: row.until === null ? null : new Date(row.until),
+    }))
+    .filter(({ until }) => until === null || until > now)
+}

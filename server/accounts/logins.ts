@@ -1,0 +1,178 @@
+// Logins: opens one after its proofs, ends one or all of a person. Called by the web API. A login is a row; its
+// certificate, its routes and their sessions live no longer than it.
+import { randomUUID } from 'node:crypto'
+import type { LoginRequest, LoginResponse, PermissionLevel, SetupRequest } from '../../shared/api.ts'
+import { PosternError } from '../../shared/errors.ts'
+import type { Authority } from '../ca/authority.ts'
+import { parseCsr } from '../ca/csr.ts'
+import type { MasterKey } from '../secrets/master-key.ts'
+import type { AuditLog, Clock, SessionControl } from '../seams.ts'
+import type { Db } from '../store/store.ts'
+import { hashPassword } from './password.ts'
+import { provePassword, proveTotp } from './proof.ts'
+import type { RateLimit } from './rate-limit.ts'
+import { consumeSetupCode, isSetupPending } from './setup-code.ts'
+import type { KeyObject } from 'node:crypto'
+
+export type LoginsOptions = {
+  db: Db
+  masterKey: MasterKey
+  authority: Authority
+  rateLimit: RateLimit
+  sessions: SessionControl
+  audit: AuditLog
+  cluster: string
+  /** Longest life of a login, in ms. */
+  userTtlMs: number
+  now: Clock
+}
+
+/** Where a request came from: the host counts for limits, the whole address goes into records. */
+export type Peer = { host: string; address: string }
+
+/** What a login answers, without the server time that the API adds. */
+export type OpenedLogin = Omit<LoginResponse, 'serverTime'>
+
+export interface Logins {
+  /** @throws PosternError `bad_request`, `rate_limited`, `bad_credentials`, `user_disabled`, `totp_required`, `totp_invalid` */
+  logIn(request: LoginRequest, peer: Peer): Promise<OpenedLogin>
+  /** The first administrator. @throws PosternError `bad_request`, `rate_limited`, `setup_code_invalid`, `conflict` */
+  setUp(request: SetupRequest, peer: Peer): Promise<OpenedLogin>
+  /** Ends one login, or with `everywhere` all of the person's; their sessions are over when it resolves (S8). */
+  logOut(user: string, loginId: string, everywhere: boolean): Promise<void>
+}
+
+export function createLogins(options: LoginsOptions): Logins {
+  const { db, authority, rateLimit, sessions, audit, cluster, now } = options
+
+  /** Makes the login's row and certificate. Times are whole seconds, as in the certificate. */
+  async function open(
+    trx: Db,
+    user: { name: string; level: PermissionLevel },
+    publicKey: KeyObject,
+    ttlMs: number,
+    peer: Peer,
+  ): Promise<OpenedLogin> {
+    const loginId = randomUUID()
+    const start = now()
+    const end = new Date(Math.floor((start.getTime() + ttlMs) / 1000) * 1000)
+    await trx
+      .insertInto('logins')
+      .values({
+        id: loginId,
+        user_name: user.name,
+        address: peer.address,
+        created_at: start.toISOString(),
+        expires_at: end.toISOString(),
+        ended_at: null,
+        ended_reason: null,
+      })
+      .execute()
+    const certificate = authority.issueUserCertificate(
+      { kind: 'user', cluster, user: user.name, loginId },
+      publicKey,
+      end,
+    )
+    return {
+      cluster,
+      user: user.name,
+      level: user.level,
+      loginId,
+      certificate: certificate.pem,
+      expiresAt: certificate.notAfter.toISOString(),
+    }
+  }
+
+  /** Audits how an attempt ended; the failed ones with the name as it was typed. */
+  async function audited(user: string, peer: Peer, how: string, attempt: () => Promise<OpenedLogin>) {
+    try {
+      const opened = await attempt()
+      audit.record({
+        event: 'login.succeeded',
+        user: opened.user,
+        login: opened.loginId,
+        address: peer.address,
+        detail: { how, expiresAt: opened.expiresAt },
+      })
+      return opened
+    } catch (error) {
+      const code = error instanceof PosternError ? error.code : 'internal'
+      audit.record({ event: 'login.failed', user, address: peer.address, detail: { how, code } })
+      throw error
+    }
+  }
+
+  return {
+    async logIn(request, peer) {
+      // Format first: a broken request must not use up a code or count as a wrong password.
+      const publicKey = parseCsr(request.csr)
+      const ttlMs = Math.min((request.ttlSeconds ?? Infinity) * 1000, options.userTtlMs)
+      return audited(request.user, peer, 'password', () =>
+        rateLimit.attempt(request.user, peer.host, async () => {
+          const user = await provePassword(db, request.user, request.password)
+          return db.transaction().execute(async (trx) => {
+            await proveTotp(trx, options.masterKey, user, request.totp, now())
+            return open(trx, user, publicKey, ttlMs, peer)
+          })
+        }),
+      )
+    },
+
+    async setUp(request, peer) {
+      const publicKey = parseCsr(request.csr)
+      return audited(request.user, peer, 'setup code', () =>
+        rateLimit.attempt(undefined, peer.host, async () => {
+          if (!(await isSetupPending(db)))
+            throw new PosternError('setup_code_invalid', 'the setup code was used already; log in with your password')
+          // Before the transaction: hashing takes long, and SQLite has one writer.
+          const passwordHash = await hashPassword(request.password)
+          return db.transaction().execute(async (trx) => {
+            if (!(await consumeSetupCode(trx, request.setupCode)))
+              throw new PosternError('setup_code_invalid', 'wrong setup code; `postern server init` printed it')
+            const admin = { name: request.user, level: 'admin' as const }
+            const { numInsertedOrUpdatedRows } = await trx
+              .insertInto('users')
+              .values({
+                ...admin,
+                email: null,
+                disabled: 0,
+                password_hash: passwordHash,
+                totp_sealed: null,
+                totp_pending_sealed: null,
+                totp_last_step: 0,
+                created_at: now().toISOString(),
+              })
+              .onConflict((conflict) => conflict.column('name').doNothing())
+              .executeTakeFirstOrThrow()
+            if (numInsertedOrUpdatedRows !== 1n)
+              throw new PosternError('conflict', `there is a person ${request.user} already; choose another name`)
+            return open(trx, admin, publicKey, options.userTtlMs, peer)
+          })
+        }),
+      )
+    },
+
+    async logOut(user, loginId, everywhere) {
+      const ended = await endLogins(db, { user, ...(everywhere ? {} : { loginId }) }, 'logout', now())
+      for (const id of ended)
+        audit.record({ event: 'login.ended', user, login: id, detail: { reason: 'logout', everywhere } })
+      await Promise.all(ended.map((id) => sessions.endLogin(id, 'revoked')))
+    },
+  }
+}
+
+/** Marks the person's running logins (or the one named) as ended; their ids. Sessions are the caller's next step (S8). */
+export async function endLogins(
+  db: Db,
+  which: { user: string; loginId?: string },
+  reason: string,
+  now: Date,
+): Promise<string[]> {
+  let update = db
+    .updateTable('logins')
+    .set({ ended_at: now.toISOString(), ended_reason: reason })
+    .where('user_name', '=', which.user)
+    .where('ended_at', 'is', null)
+  if (which.loginId !== undefined) update = update.where('id', '=', which.loginId)
+  return (await update.returning('id').execute()).map((row) => row.id)
+}

@@ -1,0 +1,70 @@
+// What people change about their own account: password and TOTP. Called by the web API, after the login; both ask for the
+// password once more, so that an unlocked machine is not enough.
+import { PosternError } from '../../shared/errors.ts'
+import type { MasterKey } from '../secrets/master-key.ts'
+import type { Clock } from '../seams.ts'
+import type { Db } from '../store/store.ts'
+import type { Peer } from './logins.ts'
+import { hashPassword } from './password.ts'
+import { pendingTotpContext, provePassword, requireTotpStep, totpContext } from './proof.ts'
+import type { RateLimit } from './rate-limit.ts'
+import { newTotpSeed, totpUri } from './totp.ts'
+
+export type OwnAccountOptions = { db: Db; masterKey: MasterKey; rateLimit: RateLimit; cluster: string; now: Clock }
+
+export interface OwnAccount {
+  /** @throws PosternError `rate_limited`, `bad_credentials` */
+  changePassword(user: string, current: string, next: string, peer: Peer): Promise<void>
+  /** A new seed, which counts once a code of it came back. @throws PosternError `rate_limited`, `bad_credentials` */
+  startTotp(user: string, password: string, peer: Peer): Promise<{ secret: string; uri: string }>
+  /** @throws PosternError `rate_limited`, `totp_invalid`, `conflict` if no enrolment is under way */
+  confirmTotp(user: string, code: string, peer: Peer): Promise<void>
+}
+
+export function createOwnAccount({ db, masterKey, rateLimit, cluster, now }: OwnAccountOptions): OwnAccount {
+  return {
+    async changePassword(user, current, next, peer) {
+      await rateLimit.attempt(user, peer.host, () => provePassword(db, user, current))
+      const password_hash = await hashPassword(next)
+      await db.updateTable('users').set({ password_hash }).where('name', '=', user).execute()
+    },
+
+    async startTotp(user, password, peer) {
+      await rateLimit.attempt(user, peer.host, () => provePassword(db, user, password))
+      const seed = newTotpSeed()
+      await db
+        .updateTable('users')
+        .set({ totp_pending_sealed: masterKey.seal(seed, pendingTotpContext(user)) })
+        .where('name', '=', user)
+        .execute()
+      return { secret: seed.reveal(), uri: totpUri(seed, cluster, user) }
+    },
+
+    async confirmTotp(user, code, peer) {
+      await rateLimit.attempt(user, peer.host, async () => {
+        const row = await db
+          .selectFrom('users')
+          .select('totp_pending_sealed')
+          .where('name', '=', user)
+          .executeTakeFirst()
+        const pending = row?.totp_pending_sealed ?? null
+        if (pending === null)
+          throw new PosternError('conflict', 'no TOTP enrolment is under way; begin with `postern account totp`')
+        const seed = masterKey.open(pending, pendingTotpContext(user))
+        const step = requireTotpStep(seed, code, now())
+        await db
+          .updateTable('users')
+          .set({
+            totp_sealed: masterKey.seal(seed, totpContext(user)),
+            totp_pending_sealed: null,
+            // The code that confirmed it is used up, too.
+            totp_last_step: step,
+          })
+          .where('name', '=', user)
+          // Of two enrolments at once only the one that was confirmed counts.
+          .where('totp_pending_sealed', '=', pending)
+          .execute()
+      })
+    },
+  }
+}

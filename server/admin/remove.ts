@@ -1,0 +1,47 @@
+// Removes people, roles, resources and grants. Called by the web API, which ends the sessions concerned after the commit.
+// What hangs on a removed thing goes with it (grants of a person or role, accounts of a resource, logins of a person);
+// sessions and the audit log stay as history.
+import type { AdminDocument } from '../../shared/api.ts'
+import { PosternError } from '../../shared/errors.ts'
+import { endLogins } from '../accounts/logins.ts'
+import type { Db } from '../store/store.ts'
+import { requireAnAdministrator } from './last-administrator.ts'
+
+export type Removal =
+  { kind: Exclude<AdminDocument['kind'], 'grant'>; name: string } | { kind: 'grant'; user: string; role: string }
+
+/**
+ * @returns the logins that ended with their person
+ * @throws PosternError `not_found`, `conflict` if no enabled administrator would be left
+ */
+export async function remove(db: Db, removal: Removal, now: Date): Promise<{ endedLogins: string[] }> {
+  return db.transaction().execute(async (trx) => {
+    const endedLogins = removal.kind === 'user' ? await endLogins(trx, { user: removal.name }, 'revoked', now) : []
+    const removed = await removeRow(trx, removal)
+    if (removed === 0n) throw new PosternError('not_found', `there is no ${describeRemoval(removal)}`)
+    if (removal.kind === 'user') await requireAnAdministrator(trx)
+    return { endedLogins }
+  })
+}
+
+export const describeRemoval = (removal: Removal): string =>
+  removal.kind === 'grant' ? `grant ${removal.user}/${removal.role}` : `${removal.kind} ${removal.name}`
+
+async function removeRow(db: Db, removal: Removal): Promise<bigint> {
+  switch (removal.kind) {
+    case 'user':
+      return (await db.deleteFrom('users').where('name', '=', removal.name).executeTakeFirst()).numDeletedRows
+    case 'role':
+      return (await db.deleteFrom('roles').where('name', '=', removal.name).executeTakeFirst()).numDeletedRows
+    case 'resource':
+      return (await db.deleteFrom('resources').where('name', '=', removal.name).executeTakeFirst()).numDeletedRows
+    case 'grant':
+      return (
+        await db
+          .deleteFrom('grants')
+          .where('user_name', '=', removal.user)
+          .where('role', '=', removal.role)
+          .executeTakeFirst()
+      ).numDeletedRows
+  }
+}

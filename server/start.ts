@@ -1,0 +1,167 @@
+// `postern server start`: puts the parts together in the order in which they need each other, and takes them apart again in
+// the reverse order. Called by main.ts.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { randomBytes, randomUUID } from 'node:crypto'
+import pino, { type Logger } from 'pino'
+import { ALPN } from '../shared/names.ts'
+import { PosternError } from '../shared/errors.ts'
+import { takeProcessLock } from '../link/process-lock.ts'
+import { createAccessCheck } from './access/access-check.ts'
+import { createCredentialStore } from './access/credentials.ts'
+import { createAuditLog } from './audit/audit-log.ts'
+import { openAuthority } from './ca/authority.ts'
+import type { ServerConfig } from './config.ts'
+import { createPostgresEngine } from './engines/postgres/engine.ts'
+import { createReportError } from './report-error.ts'
+import { openPublicPort } from './router/public-port.ts'
+import { serveRouteConnection } from './router/route-connection.ts'
+import type { Clock } from './seams.ts'
+import { createSessions } from './sessions/sessions.ts'
+import { loadMasterKey } from './secrets/master-key.ts'
+import { openStore } from './store/store.ts'
+import { readSetting } from './store/settings.ts'
+import { createWebApp } from './web/web-app.ts'
+
+/** How often sessions that nobody uses are looked at (I2). */
+const SWEEP_INTERVAL_MS = 60_000
+/** How long connections may take to end after they were told that the server stops. */
+const STOP_GRACE_MS = 5000
+/** Dial, TLS and authentication at a target together. */
+const TARGET_DIAL_TIMEOUT_MS = 10_000
+
+export type RunningServer = {
+  /** HOST:PORT that it listens on. */
+  address: string
+  fingerprint: string
+  /** Graceful and bounded; idempotent. @param why for the audit log */
+  stop(why: string): Promise<void>
+}
+
+/**
+ * Starts the access server on an initialised data directory.
+ * @throws PosternError `misconfigured` with the setting that is wrong, `conflict` if a server runs on this data already
+ */
+export async function startServer(
+  config: ServerConfig,
+  { now, version }: { now: Clock; version: string },
+): Promise<RunningServer> {
+  if (!existsSync(config.masterKeyFile)) {
+    throw new PosternError(
+      'misconfigured',
+      `there is no server in ${config.dataDir} yet: run \`postern server init --data ${config.dataDir}\` first`,
+    )
+  }
+  await using opened = new AsyncDisposableStack()
+  const log = openLog(config, opened)
+  const lock = takeProcessLock(join(config.dataDir, 'server.lock'))
+  if (!lock) throw new PosternError('conflict', `an access server runs on ${config.dataDir} already`)
+  opened.defer(() => lock.release())
+
+  const masterKey = await loadMasterKey(config.masterKeyFile)
+  const store = await openStore(config.store, (error) => log.warn({ err: error }, 'a connection to the store broke'))
+  opened.defer(() => store.close())
+  const { db } = store
+  requireCluster(config, await readSetting(db, 'cluster'))
+  const authority = await openAuthority(db, masterKey, now)
+  const audit = createAuditLog({ db, now, log })
+  opened.defer(() => audit.close())
+
+  const access = createAccessCheck({ db, authority, cluster: config.cluster, now })
+  const sessions = createSessions({ db, audit, access, now, newId: randomUUID, log })
+  const leftovers = await sessions.recover()
+  if (leftovers > 0) log.warn({ sessions: leftovers }, 'sessions that an earlier run left over were ended as restart')
+  const reportError = createReportError(() => randomBytes(4).toString('hex'))
+  const engines = {
+    postgres: createPostgresEngine({
+      credentials: createCredentialStore(db, masterKey),
+      audit,
+      reportError,
+      dialTimeoutMs: TARGET_DIAL_TIMEOUT_MS,
+      now,
+      random: randomBytes,
+    }),
+  }
+  const web = await createWebApp({
+    ...{ db, masterKey, authority, access, sessions, audit, auditReader: audit, now, reportError, log, version },
+    cluster: config.cluster,
+    routeTtlMs: config.ttl.route,
+    userTtlMs: config.ttl.user,
+    loginLimits: config.loginLimits,
+  })
+  opened.defer(() => web.close())
+
+  const stopping = new AbortController()
+  const running = new Set<Promise<void>>()
+  const port = await openPublicPort({
+    ...config.listen,
+    material: await authority.serverTls(config.serverNames),
+    clientCas: authority.trustedUserCas().map((certificate) => certificate.toString()),
+    log,
+    onConnection: (socket, alpn) => {
+      if (alpn === ALPN.web || alpn === ALPN.control) {
+        web.handleConnection(socket)
+        return
+      }
+      const served = serveRouteConnection(socket, alpn, {
+        ...{ access, sessions, engines, audit, reportError, now, log },
+        newId: randomUUID,
+        stopping: stopping.signal,
+      }).finally(() => running.delete(served))
+      running.add(served)
+    },
+  })
+  opened.defer(() => port.destroy())
+
+  const sweeper = setInterval(() => {
+    sessions.sweep().catch((error: unknown) => log.error({ err: error }, 'the sweep of sessions failed'))
+  }, SWEEP_INTERVAL_MS)
+  audit.record({ event: 'server.start', detail: { version, address: `${port.host}:${port.port}` } })
+  log.info({ address: `${port.host}:${port.port}`, cluster: config.cluster, version }, 'the access server listens')
+
+  const resources = opened.move()
+  let stopped: Promise<void> | undefined
+  const stop = async (why: string): Promise<void> => {
+    log.info({ why }, 'the access server stops')
+    clearInterval(sweeper)
+    port.stopAccepting()
+    // Clients are told in their protocol (57P01) before anything is closed under them.
+    await sessions.endAll()
+    stopping.abort(new Error('the access server stops'))
+    await settledWithin(running, STOP_GRACE_MS)
+    audit.record({ event: 'server.stop', detail: { why } })
+    await resources.disposeAsync()
+  }
+  return {
+    address: `${port.host.includes(':') ? `[${port.host}]` : port.host}:${port.port}`,
+    fingerprint: authority.fingerprint,
+    stop: (why) => (stopped ??= stop(why)),
+  }
+}
+
+/** Waits for what runs now, at most that long. */
+async function settledWithin(running: ReadonlySet<Promise<unknown>>, graceMs: number): Promise<void> {
+  const { promise: late, resolve } = Promise.withResolvers<void>()
+  const timer = setTimeout(resolve, graceMs)
+  await Promise.race([Promise.allSettled(running).then(() => undefined), late])
+  clearTimeout(timer)
+}
+
+/** The name is in every certificate: another one in the settings would refuse everybody, so it is refused here. */
+function requireCluster(config: ServerConfig, stored: string | undefined): void {
+  if (stored === config.cluster) return
+  throw new PosternError(
+    'misconfigured',
+    stored === undefined
+      ? `the store of ${config.dataDir} was never initialised: run \`postern server init\` first`
+      : `cluster: the settings say ${config.cluster}, but ${config.dataDir} was initialised as ${stored}`,
+  )
+}
+
+function openLog(config: ServerConfig, opened: AsyncDisposableStack): Logger {
+  const destination = pino.destination({ dest: config.log.file ?? 2, append: true, sync: true, mkdir: true })
+  opened.defer(() => {
+    if (config.log.file !== undefined) destination.end()
+  })
+  return pino({ level: config.log.level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination)
+}

@@ -1,0 +1,10 @@
+// The migrations of the store in their order, listed by hand: what is not named here does not run. Called by store.ts.
+// A migration that was released is never edited; a change of the tables is a new one.
+import type { Migration } from 'kysely/migration'
+import type { StoreDialect } from '../store.ts'
+import { firstTables } from './0001-first-tables.ts'
+
+/** Name → migration; Kysely runs them in the order of their names. */
+export const migrationsFor = (dialect: StoreDialect): Record<string, Migration> => ({
+  '0001-first-tables': firstTables(dialect),
+})

@@ -1,0 +1,70 @@
+// The door of the store: opens SQLite or PostgreSQL, brings its tables up to date, hands out Kysely on them. Called by
+// init, start and tests; whoever opens it closes it.
+import { Kysely } from 'kysely'
+import { Migrator } from 'kysely/migration'
+import { PosternError } from '../../shared/errors.ts'
+import { migrationsFor } from './migrations/index.ts'
+import { postgresDialect } from './postgres.ts'
+import type { Tables } from './schema.ts'
+import { NodeSqliteDialect } from './sqlite.ts'
+
+export type StoreLocation = { kind: 'sqlite'; file: string } | { kind: 'postgres'; url: string }
+export type StoreDialect = StoreLocation['kind']
+
+/** Kysely on the store, or on a transaction of it. */
+export type Db = Kysely<Tables>
+
+export interface Store {
+  readonly db: Db
+  readonly dialect: StoreDialect
+  /** Waits for running statements, then closes. Idempotent. */
+  close(): Promise<void>
+}
+
+/**
+ * Opens the store and runs the migrations that it has not seen yet.
+ * @param onIdleError told of PostgreSQL connections that break while nobody uses them
+ * @throws PosternError `misconfigured` if it cannot be opened or migrated; the text names the store, not its password
+ */
+export async function openStore(
+  location: StoreLocation,
+  onIdleError: (error: Error) => void = () => undefined,
+): Promise<Store> {
+  let db: Kysely<Tables> | undefined
+  try {
+    db = new Kysely<Tables>({
+      dialect:
+        location.kind === 'sqlite' ? new NodeSqliteDialect(location.file) : postgresDialect(location.url, onIdleError),
+    })
+    const { error } = await new Migrator({
+      db,
+      provider: { getMigrations: () => Promise.resolve(migrationsFor(location.kind)) },
+    }).migrateToLatest()
+    if (error !== undefined) throw new Error('a migration failed', { cause: error })
+  } catch (cause) {
+    await db?.destroy().catch(() => undefined)
+    throw new PosternError('misconfigured', `the store (${describe(location)}) cannot be opened; see the log`, {
+      cause,
+    })
+  }
+  const opened = db
+  let closing: Promise<void> | undefined
+  return { db: opened, dialect: location.kind, close: () => (closing ??= opened.destroy()) }
+}
+
+/** Whether an error says that the store is gone or unreachable, rather than that a statement was wrong (W2: 503). */
+export function isStoreUnreachable(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
+  // Classes 08 (connection exception), 53 (insufficient resources), 57P (operator intervention): PostgreSQL, appendix A.
+  if (/^(ECONN|ENOTFOUND|ETIMEDOUT|EPIPE|EHOSTUNREACH|08|53|57P)/.test(code)) return true
+  return /driver has already been destroyed|database is not open|timeout exceeded when trying to connect/.test(
+    error.message,
+  )
+}
+
+function describe(location: StoreLocation): string {
+  if (location.kind === 'sqlite') return location.file
+  const url = URL.parse(location.url)
+  return url === null ? 'PostgreSQL, whose URL cannot be read' : `PostgreSQL at ${url.host}${url.pathname}`
+}

@@ -1,0 +1,14 @@
+// The table of all endpoints: who may do what over the JSON API (shared/api.ts has the bodies). Walked by web-app.ts and
+// by the test of endpoint × level (W1).
+import { accountEndpoints } from './account-endpoints.ts'
+import { adminEndpoints } from './admin-endpoints.ts'
+import { anonymousEndpoints } from './anonymous-endpoints.ts'
+import type { Endpoint } from './endpoint.ts'
+import { routeEndpoints } from './route-endpoints.ts'
+
+export const ENDPOINTS: readonly Endpoint[] = [
+  ...anonymousEndpoints,
+  ...accountEndpoints,
+  ...routeEndpoints,
+  ...adminEndpoints,
+]
