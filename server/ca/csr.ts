@@ -2,7 +2,7 @@
 // Takes nothing from a request but its public key: who it belongs to comes from the server's own records.
 import { createPublicKey, verify, type KeyObject } from 'node:crypto'
 import { PosternError } from '../../shared/errors.ts'
-import { fromDer, fromPem, OID, oid, toDer, type Asn1 } from '../../shared/x509/der.ts'
+import { bitString, fromDer, fromPem, OID, oid, sequence, toDer, type Asn1 } from '../../shared/x509/der.ts'
 
 const CSR_MAX_CHARACTERS = 16 * 1024
 
@@ -13,20 +13,21 @@ const CSR_MAX_CHARACTERS = 16 * 1024
 export function parseCsr(pem: string): KeyObject {
   try {
     if (pem.length > CSR_MAX_CHARACTERS) throw new Error('it is longer than 16 KiB')
-    const [info, algorithm, signature] = childrenOf(fromDer(fromPem(pem, 'CERTIFICATE REQUEST')), 3)
+    const der = fromPem(pem, 'CERTIFICATE REQUEST')
+    const [info, , signature] = childrenOf(fromDer(der), 3)
     const [, , spki] = childrenOf(info, 4)
-    const [algorithmId] = childrenOf(algorithm, 1)
-    if (algorithmId === undefined || !toDer(algorithmId).equals(toDer(oid(OID.ecdsaWithSha256))))
-      throw new Error('it is not signed with ECDSA and SHA-256')
     if (info === undefined || spki === undefined || typeof signature?.value !== 'string')
       throw new Error('it is no PKCS#10 request')
+    // The first byte of a bit string counts its unused bits.
+    const signatureBytes = Buffer.from(signature.value.slice(1), 'binary')
+    // Built again from its parts it must be the same bytes: so the frame is right, the algorithm ECDSA with SHA-256, and
+    // what is verified below is what was signed.
+    const rebuilt = toDer(sequence(info, sequence(oid(OID.ecdsaWithSha256)), bitString(signatureBytes)))
+    if (!rebuilt.equals(der)) throw new Error('it is not DER, or not signed with ECDSA and SHA-256')
 
     const publicKey = createPublicKey({ key: toDer(spki), format: 'der', type: 'spki' })
     if (publicKey.asymmetricKeyDetails?.namedCurve !== 'prime256v1') throw new Error('its key is not on P-256')
-    // Written again rather than cut out: bytes that are not DER would differ from what was signed, and be refused.
-    // The first byte of a bit string counts its unused bits.
-    if (!verify('sha256', toDer(info), publicKey, Buffer.from(signature.value.slice(1), 'binary')))
-      throw new Error('its signature is wrong')
+    if (!verify('sha256', toDer(info), publicKey, signatureBytes)) throw new Error('its signature is wrong')
     return publicKey
   } catch (cause) {
     throw new PosternError('bad_request', 'csr: this is not a signing request (PEM PKCS#10) for a P-256 key', {

@@ -23,7 +23,12 @@ const KEEP_ALIVE_MS = 60_000
 /** How long `close` waits for requests that run. */
 const CLOSE_GRACE_MS = 5000
 
-export type WebDeps = Omit<ApiParts, 'logins' | 'ownAccount'> & { userTtlMs: number; loginLimits: LoginLimits }
+export type WebDeps = Omit<ApiParts, 'logins' | 'ownAccount'> & {
+  userTtlMs: number
+  loginLimits: LoginLimits
+  /** Instead of HEADERS_TIMEOUT_MS. */
+  headersTimeoutMs?: number
+}
 
 export interface WebApp {
   /** Serves a finished handshake with ALPN `http/1.1` or `postern-control`. */
@@ -32,7 +37,8 @@ export interface WebApp {
   close(): Promise<void>
 }
 
-export async function createWebApp({ userTtlMs, loginLimits, ...deps }: WebDeps): Promise<WebApp> {
+export async function createWebApp(options: WebDeps): Promise<WebApp> {
+  const { userTtlMs, loginLimits, headersTimeoutMs = HEADERS_TIMEOUT_MS, ...deps } = options
   const rateLimit = createRateLimit(loginLimits, deps.now)
   const parts: ApiParts = {
     ...deps,
@@ -48,7 +54,13 @@ export async function createWebApp({ userTtlMs, loginLimits, ...deps }: WebDeps)
     frameworkErrors: (error, request, reply) => void sendError(parts, request, reply, error),
     serverFactory: (handler) => {
       const server = http.createServer(
-        { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: HEADERS_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS },
+        {
+          requestTimeout: REQUEST_TIMEOUT_MS,
+          headersTimeout: headersTimeoutMs,
+          keepAliveTimeout: KEEP_ALIVE_MS,
+          // How often the two deadlines above are looked at; Node's default of 30 s would triple the shorter one.
+          connectionsCheckingInterval: Math.ceil(headersTimeoutMs / 5),
+        },
         handler,
       )
       servers.push(server)

@@ -89,7 +89,7 @@ const hmac = (key: Buffer, text: string): Buffer => createHmac('sha256', key).up
 function saslPrep(password: string): string {
   const mapped = password
     .replace(/[\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000]/gu, ' ')
-    .replace(/[\u00ad\u034f\u1806\u180b-\u180d\u200c\u200d\u2060\ufe00-\ufe0f\ufeff]/gu, '')
+    .replace(/\p{Default_Ignorable_Code_Point}/gu, '')
     .normalize('NFKC')
   return /[\p{Cc}\p{Co}\p{Cs}\ufffc\ufffd]/u.test(mapped) || mapped === '' ? password : mapped
 }

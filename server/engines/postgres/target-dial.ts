@@ -26,7 +26,14 @@ export type TargetConnection = {
  */
 export async function dialTarget(target: TargetAddress, signal: AbortSignal): Promise<TargetConnection> {
   const { host, port } = splitAddress(target.address)
-  const socket = connectTcp({ host, port, allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS })
+  const socket = connectTcp({
+    host,
+    port,
+    allowHalfOpen: true,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: KEEPALIVE_MS,
+  })
   // Errors that nobody waits for show as the close that follows them.
   socket.on('error', () => undefined)
   try {
@@ -94,10 +101,14 @@ function parseCa(pem: string): string[] {
  */
 function serverEndPointOf(socket: TLSSocket): Buffer | undefined {
   const certificate = socket.getPeerX509Certificate()
-  const hash = /(?:^|with-?)(md5|sha1|sha224|sha256|sha384|sha512)(?:With|$)/i.exec(certificate?.signatureAlgorithm ?? '')?.[1]
+  const hash = /(?:^|with-?)(md5|sha1|sha224|sha256|sha384|sha512)(?:With|$)/i.exec(
+    certificate?.signatureAlgorithm ?? '',
+  )?.[1]
   if (certificate === undefined || hash === undefined) return undefined
   const isWeak = /^(md5|sha1)$/i.test(hash)
-  return createHash(isWeak ? 'sha256' : hash.toLowerCase()).update(certificate.raw).digest()
+  return createHash(isWeak ? 'sha256' : hash.toLowerCase())
+    .update(certificate.raw)
+    .digest()
 }
 
 /** Resolves on `event`; rejects with the socket's error, or with the signal's reason. */

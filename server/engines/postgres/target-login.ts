@@ -102,9 +102,13 @@ async function authenticate(stream: Duplex, login: TargetLogin, signal: AbortSig
       }
       case 'sasl-continue':
         if (scram === undefined) throw authError('the target continued a SCRAM exchange that nobody began')
-        stream.write(encodeSaslResponse(await scram.client.answer(request.data).catch((error: unknown) => {
-            throw authErrorFrom(error)
-          })))
+        stream.write(
+          encodeSaslResponse(
+            await scram.client.answer(request.data).catch((error: unknown) => {
+              throw authErrorFrom(error)
+            }),
+          ),
+        )
         signal.throwIfAborted()
         break
       case 'sasl-final': {
@@ -122,7 +126,10 @@ async function authenticate(stream: Duplex, login: TargetLogin, signal: AbortSig
 }
 
 /** The next request; undefined for a message that may come in between (the target knows protocol 3.0 and says so). */
-async function readAuthenticationRequest(stream: Duplex, signal: AbortSignal): Promise<AuthenticationRequest | undefined> {
+async function readAuthenticationRequest(
+  stream: Duplex,
+  signal: AbortSignal,
+): Promise<AuthenticationRequest | undefined> {
   const { type, body } = await readMessage(stream, signal)
   if (type === 'R') return parseAuthenticationRequest(body)
   if (type === 'v' || type === 'N') return undefined

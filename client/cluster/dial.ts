@@ -1,0 +1,53 @@
+// Dials the cluster for one connection: TLS 1.3 with the route certificate, the protocol's ALPN name, then the preamble (C5).
+// Never takes silence for success. Called by gateways/connection.ts.
+import { readPreamble } from '../../link/preamble.ts'
+import { linkOf, type Link } from '../../link/link.ts'
+import { PosternError } from '../../shared/errors.ts'
+import type { Alpn, RouteIdentity } from '../../shared/names.ts'
+import type { Cluster } from './address.ts'
+import type { NoteServerTime } from './clock.ts'
+import type { KeyedCertificate } from './keyed-certificate.ts'
+import { connectTls, unreachable } from './tls.ts'
+
+export type DialedRoute = { link: Link; sessionId: string }
+
+/** For connecting, the handshake and the preamble together; the server dials its target only after it. In ms. */
+const DIAL_DEADLINE_MS = 15_000
+
+/**
+ * Opens one connection of a route. The caller owns the link.
+ * @throws PosternError the server's refusal (code, text, error id), `server_unreachable`, `server_untrusted`, `protocol`; the
+ * signal's reason if that aborts
+ */
+export async function dialRoute(options: {
+  cluster: Cluster
+  alpn: Alpn
+  certificate: KeyedCertificate<RouteIdentity>
+  noteServerTime: NoteServerTime
+  signal: AbortSignal
+}): Promise<DialedRoute> {
+  const { cluster, alpn, certificate, noteServerTime } = options
+  const deadline = AbortSignal.timeout(DIAL_DEADLINE_MS)
+  const signal = AbortSignal.any([deadline, options.signal])
+  try {
+    const socket = await connectTls({ address: cluster.address, alpn, context: certificate.context, signal })
+    const link = linkOf(socket)
+    try {
+      const preamble = await readPreamble(socket, signal)
+      if ('ok' in preamble) {
+        noteServerTime(Date.parse(preamble.ok.serverTime))
+        return { link, sessionId: preamble.ok.sessionId }
+      }
+      const { code, text, errorId, serverTime } = preamble.refused
+      noteServerTime(Date.parse(serverTime))
+      throw new PosternError(code, text, { errorId })
+    } catch (error) {
+      link.destroy()
+      throw error
+    }
+  } catch (error) {
+    if (options.signal.aborted) throw options.signal.reason
+    if (deadline.aborted) throw unreachable(cluster.address, `no answer within ${DIAL_DEADLINE_MS / 1000} s`, error)
+    throw error
+  }
+}

@@ -1,0 +1,182 @@
+// The way of a byte for one accepted connection: local user → first message → middleware → dial and preamble → copy. Every way
+// in which it can fail ends in an error of the client's own protocol. Called by gateway.ts.
+import type { Socket } from 'node:net'
+import type { Logger } from 'pino'
+import { linkOf } from '../../link/link.ts'
+import { StreamEndedError } from '../../link/read-bytes.ts'
+import { PosternError } from '../../shared/errors.ts'
+import { ALPN, type Alpn } from '../../shared/names.ts'
+import { dialRoute, type DialedRoute } from '../cluster/dial.ts'
+import type { Profile } from '../profiles/profile.ts'
+import type { Wanting } from '../renewal/login-requests.ts'
+import type { Renewal } from '../renewal/renewal.ts'
+import type { Route, RouteCertificate } from '../renewal/route-certificates.ts'
+import { postgresErrorFor, sayGoodbye } from './client-errors.ts'
+import { readPostgresFirstMessage } from './first-message/postgres.ts'
+import { ClientGoneError, holdClient } from './held-client.ts'
+import type { CheckLocalUser } from './local-user.ts'
+import { obtainGoodCertificate } from './middleware.ts'
+
+export type ConnectionContext = {
+  profile: Profile
+  renewal: Renewal
+  route: Route
+  checkLocalUser: CheckLocalUser
+  /** What a login would be asked for, given the name of the client program. */
+  wantingFor: (client: string | null) => Wanting
+  /** How the server took it: undefined for a connection that stands, else why not. */
+  onOutcome: (error: Error | undefined) => void
+  /** Aborts when the gateway closes; its reason is the PosternError that held clients are told. */
+  signal: AbortSignal
+  log: Logger
+}
+
+/** For the client to say who it is, in ms. */
+const FIRST_MESSAGE_DEADLINE_MS = 10_000
+/** For a cancel request, all in all, in ms. */
+const CANCEL_DEADLINE_MS = 10_000
+
+/** Serves one connection. Resolves when it is over and everything is released; never rejects. */
+export async function carryConnection(socket: Socket, context: ConnectionContext): Promise<void> {
+  // Errors are looked at where they matter; without a listener one would end the process.
+  socket.on('error', () => undefined)
+  const { log, signal } = context
+  try {
+    const verdict = await context.checkLocalUser(socket)
+    if (verdict === 'gone') return
+    const deadline = AbortSignal.timeout(FIRST_MESSAGE_DEADLINE_MS)
+    const first = await readPostgresFirstMessage(socket, AbortSignal.any([signal, deadline]))
+    if (first.kind === 'garbage') {
+      log.info({ what: first.text }, 'not a PostgreSQL client')
+    } else if (verdict === 'another user') {
+      log.warn('connection of another local user refused')
+      await refuse(socket, anotherUser(), context)
+    } else if (first.kind === 'cancel') {
+      await carryCancel(first.bytes, context)
+    } else {
+      await carrySession(socket, first.bytes, first.client, context)
+    }
+  } catch (error) {
+    if (error instanceof StreamEndedError || socket.destroyed) log.debug('client went away before it said anything')
+    else log.info({ err: error }, 'no first message')
+  } finally {
+    socket.destroy()
+  }
+}
+
+async function carrySession(
+  socket: Socket,
+  startup: Buffer,
+  client: string | null,
+  context: ConnectionContext,
+): Promise<void> {
+  const { log, signal } = context
+  const held = holdClient(socket, signal)
+  let dialed: DialedRoute
+  try {
+    dialed = await dialWithGoodCertificate(context, context.wantingFor(client), held.signal)
+  } catch (error) {
+    held.release()
+    if (error instanceof ClientGoneError) {
+      log.info('client hung up while it waited')
+      return
+    }
+    log.info({ err: error }, 'connection refused')
+    if (!signal.aborted && error instanceof Error) context.onOutcome(error)
+    await refuse(socket, error, context)
+    return
+  }
+  const { link, sessionId } = dialed
+  log.info({ session: sessionId }, 'connected')
+  context.onOutcome(undefined)
+  const here = linkOf(socket)
+  const onClosing = () => {
+    here.destroy()
+    link.destroy()
+  }
+  signal.addEventListener('abort', onClosing, { once: true })
+  try {
+    link.stream.write(startup)
+    held.release()
+    if (signal.aborted) onClosing()
+    const { cause } = await here.pumpTo(link)
+    log.info({ session: sessionId, ...(cause ? { err: cause } : {}) }, 'disconnected')
+  } finally {
+    signal.removeEventListener('abort', onClosing)
+  }
+}
+
+/**
+ * Dials with a certificate that is good by our reckoning. If the server still says that it has expired (the clocks disagree, or
+ * the login was ended), it goes through renewal once, and then gives up.
+ */
+async function dialWithGoodCertificate(
+  context: ConnectionContext,
+  wanting: Wanting,
+  signal: AbortSignal,
+): Promise<DialedRoute> {
+  const { profile, renewal, route } = context
+  const certificate = await obtainGoodCertificate(profile, renewal, route, wanting, signal)
+  try {
+    return await dial(context, ALPN.postgres, certificate, signal)
+  } catch (error) {
+    if (!(error instanceof PosternError) || error.kind !== 'expired') throw error
+    context.log.info({ code: error.code }, 'the server says that the certificate has expired')
+  }
+  const swapped = renewal.certificates.find(route.gatewayId)
+  const fresh = swapped && swapped !== certificate ? swapped : await renewal.renew(route, wanting, signal)
+  return dial(context, ALPN.postgres, fresh, signal)
+}
+
+async function dial(
+  { profile }: ConnectionContext,
+  alpn: Alpn,
+  certificate: RouteCertificate,
+  signal: AbortSignal,
+): Promise<DialedRoute> {
+  try {
+    const { cluster, clock } = profile
+    const dialed = await dialRoute({ cluster, alpn, certificate, noteServerTime: clock.note, signal })
+    profile.noteReached()
+    return dialed
+  } catch (error) {
+    profile.noteFailure(error, undefined)
+    throw error
+  }
+}
+
+/** A cancel request goes straight to the server with whatever certificate there is, and is never held (DB1). */
+async function carryCancel(request: Buffer, context: ConnectionContext): Promise<void> {
+  const { renewal, route, log } = context
+  const certificate = renewal.certificates.find(route.gatewayId)
+  if (!certificate) {
+    log.info('cancel request without a certificate dropped')
+    return
+  }
+  const signal = AbortSignal.any([context.signal, AbortSignal.timeout(CANCEL_DEADLINE_MS)])
+  try {
+    const { link } = await dial(context, ALPN.postgresCancel, certificate, signal)
+    const stop = () => link.destroy()
+    signal.addEventListener('abort', stop, { once: true })
+    // The server answers a cancel request by closing; only then is it done, and the client waits for that.
+    link.stream.end(request)
+    link.stream.resume()
+    link.stream.once('end', stop)
+    await link.closed
+    signal.removeEventListener('abort', stop)
+    log.info('cancel request passed on')
+  } catch (error) {
+    log.info({ err: error }, 'cancel request not passed on')
+  }
+}
+
+function refuse(socket: Socket, error: unknown, { profile, route }: ConnectionContext): Promise<void> {
+  const names = { profile: profile.name, resource: route.resource, account: route.account }
+  return sayGoodbye(socket, postgresErrorFor(error, { ...names, loginCommand: profile.loginCommand() }))
+}
+
+const anotherUser = (): PosternError =>
+  new PosternError(
+    'local_user_denied',
+    'this gateway belongs to another user of this machine; open one of your own: postern gateway open RESOURCE',
+  )

@@ -1,0 +1,48 @@
+// The gateways of a home on disk, HOME/gateways.json: their ports are kept for good, and those that were open and detached
+// come back at the next start. A file that cannot be read is put aside. Called by gateways.ts.
+import { readFile, rename } from 'node:fs/promises'
+import { z } from 'zod'
+import { AccountName, Name, RESOURCE_PROTOCOLS } from '../../shared/names.ts'
+import { writeFileAtomically } from '../atomic-file.ts'
+
+export const StoredGateway = z.strictObject({
+  profile: Name,
+  resource: Name,
+  protocol: z.enum(RESOURCE_PROTOCOLS),
+  account: AccountName,
+  database: z.string().min(1).max(63),
+  port: z.number().int().min(1).max(65_535),
+  /** Comes back at the next start. */
+  isRestored: z.boolean(),
+})
+export type StoredGateway = z.infer<typeof StoredGateway>
+
+const GatewayFile = z.strictObject({ version: z.literal(1), gateways: z.array(StoredGateway) })
+
+export async function readGatewayFile(
+  path: string,
+  nowMs: number,
+  onProblem: (text: string, cause: unknown) => void,
+): Promise<StoredGateway[]> {
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
+    throw error
+  }
+  try {
+    return GatewayFile.parse(JSON.parse(text)).gateways
+  } catch (error) {
+    const aside = `${path}.corrupt-${new Date(nowMs).toISOString().replaceAll(/[:.]/g, '-')}`
+    await rename(path, aside)
+    onProblem(
+      `the list of gateways ${path} could not be read and was kept as ${aside}; open your gateways again`,
+      error,
+    )
+    return []
+  }
+}
+
+export const writeGatewayFile = (path: string, gateways: StoredGateway[]): Promise<void> =>
+  writeFileAtomically(path, `${JSON.stringify({ version: 1, gateways }, undefined, 2)}\n`)

@@ -1,0 +1,234 @@
+// One gateway: a local listener for one (profile, resource, account), its connections and its state. Called by gateways.ts.
+// Promises that the listener never closes because of an expiry, and that closing ends every connection at once (G19).
+import { createHash } from 'node:crypto'
+import type { Socket } from 'node:net'
+import type { Logger } from 'pino'
+import { PosternError } from '../../shared/errors.ts'
+import type { GatewayState, GatewayView } from '../../shared/rpc.ts'
+import type { Profile } from '../profiles/profile.ts'
+import type { LoginRequests, Wanting } from '../renewal/login-requests.ts'
+import type { Renewal } from '../renewal/renewal.ts'
+import type { Route } from '../renewal/route-certificates.ts'
+import { connectTimeoutFor, postgresEnvironment, postgresUrl } from './connection-strings.ts'
+import { carryConnection } from './connection.ts'
+import { ClientGoneError } from './held-client.ts'
+import { gatewayStateOf, type GatewayFacts } from './gateway-state.ts'
+import { GATEWAY_HOST, listenOnLoopback, type Listener } from './listener.ts'
+import type { CheckLocalUser } from './local-user.ts'
+import { judgeCertificate } from './middleware.ts'
+
+export type GatewayOptions = {
+  profile: Profile
+  renewal: Renewal
+  requests: LoginRequests
+  resource: string
+  protocol: 'postgres'
+  account: string
+  database: string
+  port: number
+  keep: 'attached' | 'detached'
+  /** The host that opened it and may be asked first. */
+  ownerHostId: number | undefined
+  loginHardLimitMs: number
+  checkLocalUser: CheckLocalUser
+  onChanged: (gateway: Gateway) => void
+  notice: (text: string) => void
+  log: Logger
+}
+
+/** The same names give the same id, over restarts too. */
+export const gatewayIdOf = (profile: string, resource: string, account: string): string =>
+  createHash('sha256').update([profile, resource, account].join('\0')).digest('hex').slice(0, 12)
+
+export class Gateway {
+  readonly id: string
+  readonly route: Route
+  readonly profile: Profile
+  readonly database: string
+  port: number
+  keep: 'attached' | 'detached'
+  ownerHostId: number | undefined
+  readonly #options: GatewayOptions
+  readonly #log: Logger
+  readonly #connections = new Map<Promise<void>, AbortController>()
+  #listener: Listener | undefined
+  #listenerState: GatewayFacts['listener'] = 'starting'
+  #portConflict: string | undefined
+  #refusal: string | undefined
+  #waiting = 0
+  #nextConnection = 1
+
+  constructor(options: GatewayOptions) {
+    const { profile, resource, protocol, account } = options
+    this.#options = options
+    this.id = gatewayIdOf(profile.name, resource, account)
+    this.route = { gatewayId: this.id, resource, protocol, account }
+    this.profile = profile
+    this.database = options.database
+    this.port = options.port
+    this.keep = options.keep
+    this.ownerHostId = options.ownerHostId
+    this.#log = options.log.child({ gateway: this.id, resource })
+  }
+
+  /** @throws PosternError `port_conflict`; the gateway then stays, in that state, and can be told to listen again */
+  async listen(): Promise<void> {
+    try {
+      this.#listener = await listenOnLoopback(this.port, (socket) => this.#accept(socket))
+      this.#listenerState = 'listening'
+      this.#log.info({ port: this.port }, 'gateway listens')
+    } catch (error) {
+      this.#listenerState = 'port conflict'
+      this.#portConflict = error instanceof Error ? error.message : String(error)
+      throw error
+    } finally {
+      this.#options.onChanged(this)
+    }
+  }
+
+  get isListening(): boolean {
+    return this.#listenerState === 'listening'
+  }
+
+  get state(): GatewayState {
+    const { profile, requests } = this.#options
+    return gatewayStateOf({
+      listener: this.#listenerState,
+      hasCertificate: this.#hasGoodCertificate(),
+      hasLogin: profile.usableCertificate !== undefined,
+      waiting: this.#waiting,
+      isCoolingDown: requests.isCoolingDown(profile.name),
+      isRefused: this.#refusal !== undefined,
+    })
+  }
+
+  /** @param database for a host that asked for another one: it changes the strings only (G16) */
+  view(database = this.database): GatewayView {
+    const { profile, renewal, loginHardLimitMs } = this.#options
+    const target = {
+      host: GATEWAY_HOST,
+      port: this.port,
+      account: this.route.account,
+      database,
+      connectTimeoutSeconds: connectTimeoutFor(loginHardLimitMs),
+    }
+    const state = this.state
+    const certificate = renewal.certificates.find(this.id)
+    return {
+      id: this.id,
+      profile: profile.name,
+      resource: this.route.resource,
+      protocol: this.route.protocol,
+      account: this.route.account,
+      database,
+      host: GATEWAY_HOST,
+      port: this.port,
+      url: postgresUrl(target),
+      env: postgresEnvironment(target),
+      state,
+      stateText: this.#textOf(state),
+      keep: this.keep,
+      certificateExpiresAt: certificate ? new Date(certificate.notAfterMs).toISOString() : null,
+      connections: this.#connections.size,
+      waiting: this.#waiting,
+    }
+  }
+
+  /** Ends all connections at once, held ones with an error; the listener stays (logout). */
+  async endConnections(reason: PosternError): Promise<void> {
+    const ending = [...this.#connections]
+    for (const [, end] of ending) end.abort(reason)
+    await Promise.all(ending.map(([connection]) => connection))
+  }
+
+  /** Frees the port and ends all connections at once. Idempotent; resolves when they are over. */
+  async close(reason: PosternError): Promise<void> {
+    this.#listenerState = 'closed'
+    this.#listener?.stop()
+    await this.endConnections(reason)
+    this.#options.onChanged(this)
+  }
+
+  /** A login or a new certificate: what the server refused before may be allowed now. */
+  forgetRefusal(): void {
+    this.#refusal = undefined
+  }
+
+  #accept(socket: Socket): void {
+    const end = new AbortController()
+    const { profile, renewal, checkLocalUser, onChanged } = this.#options
+    const log = this.#log.child({ connection: `${this.id}-${this.#nextConnection++}` })
+    const carried = carryConnection(socket, {
+      profile,
+      renewal,
+      route: this.route,
+      checkLocalUser,
+      wantingFor: (client) => this.#wantingFor(client),
+      onOutcome: (error) => this.#noteOutcome(error),
+      signal: end.signal,
+      log,
+    })
+    this.#connections.set(carried, end)
+    onChanged(this)
+    void carried.finally(() => {
+      this.#connections.delete(carried)
+      onChanged(this)
+    })
+  }
+
+  #wantingFor(client: string | null): Wanting {
+    const { resource, account } = this.route
+    return {
+      reason: { kind: 'connection', gateway: this.id, resource, account, client },
+      hostId: this.ownerHostId,
+      isCommand: false,
+      beginWait: () => {
+        this.#waiting += 1
+        this.#options.onChanged(this)
+        return () => {
+          this.#waiting -= 1
+          this.#options.onChanged(this)
+        }
+      },
+    }
+  }
+
+  #noteOutcome(error: Error | undefined): void {
+    if (error instanceof ClientGoneError) return
+    const isRefused = error instanceof PosternError && error.kind === 'denied' && error.code !== 'session_ended'
+    // Nobody is asked to log in for these (G3), so the person has to learn of them in another way.
+    if (isRefused && this.#refusal !== error.message) {
+      this.#options.notice(`${this.route.resource} as ${this.route.account}: ${error.message}`)
+    }
+    this.#refusal = isRefused ? error.message : undefined
+    this.#options.onChanged(this)
+  }
+
+  #hasGoodCertificate(): boolean {
+    const { profile, renewal } = this.#options
+    const wanted = { cluster: profile.name, user: profile.user }
+    try {
+      return judgeCertificate(renewal.certificates.find(this.id), wanted, profile.clock.now()) === 'good'
+    } catch {
+      return false
+    }
+  }
+
+  #textOf(state: GatewayState): string | null {
+    switch (state) {
+      case 'refused':
+        return this.#refusal ?? null
+      case 'port conflict':
+        return this.#portConflict ?? null
+      case 'needs login':
+        return `log in: ${this.profile.loginCommand()}`
+      case 'cool-down':
+        return 'a login was cancelled or failed just now; connections are refused for a moment'
+      case 'starting':
+      case 'listening':
+      case 'waiting for login':
+      case 'closed':
+        return null
+    }
+  }
+}

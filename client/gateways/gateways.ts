@@ -1,0 +1,298 @@
+// All gateways of a home: opened once per (profile, resource, account), their ports kept, detached ones restored at the start,
+// attached ones closed with their host. Called by core.ts.
+import type { Logger } from 'pino'
+import { CloseRouteResponse } from '../../shared/api.ts'
+import { PosternError } from '../../shared/errors.ts'
+import type { GatewayView } from '../../shared/rpc.ts'
+import type { Host } from '../control/hosts.ts'
+import type { Profile } from '../profiles/profile.ts'
+import type { LoginRequests } from '../renewal/login-requests.ts'
+import type { Renewal } from '../renewal/renewal.ts'
+import type { Route } from '../renewal/route-certificates.ts'
+import { SingleFlight } from '../renewal/single-flight.ts'
+import { Gateway, gatewayIdOf } from './gateway.ts'
+import { writeGatewayFile, type StoredGateway } from './gateway-file.ts'
+import type { CheckLocalUser } from './local-user.ts'
+import { portCandidates, portConflict, type PortRange } from './ports.ts'
+
+export type Opening = {
+  account: string
+  database: string
+  port?: number | undefined
+  keep: 'attached' | 'detached'
+}
+
+type Options = {
+  file: string
+  stored: StoredGateway[]
+  ephemeral: PortRange
+  requests: LoginRequests
+  loginHardLimitMs: number
+  checkLocalUser: CheckLocalUser
+  renewalOf: (profile: Profile) => Renewal
+  onChanged: (gateway: Gateway) => void
+  notice: (text: string, profile: string) => void
+  log: Logger
+}
+
+/** How long the server may take to hear that a gateway was closed, in ms: the person does not wait for it longer. */
+const CLOSE_ROUTE_DEADLINE_MS = 5000
+/** Ports tried for a gateway that never had one. */
+const PORT_TRIES = 100
+
+export class Gateways {
+  readonly #options: Options
+  readonly #open = new Map<string, Gateway>()
+  readonly #stored = new Map<string, StoredGateway>()
+  readonly #opening = new Map<string, SingleFlight<Gateway>>()
+  #writing: Promise<void> = Promise.resolve()
+
+  constructor(options: Options) {
+    this.#options = options
+    for (const one of options.stored) this.#stored.set(gatewayIdOf(one.profile, one.resource, one.account), one)
+  }
+
+  list(): Gateway[] {
+    return [...this.#open.values()]
+  }
+
+  routesOf(profile: Profile): Route[] {
+    return this.#of(profile).map((gateway) => gateway.route)
+  }
+
+  get hasDetached(): boolean {
+    return this.list().some((gateway) => gateway.keep === 'detached')
+  }
+
+  /** Gateways of that resource which this home knows, open or not. */
+  known(profile: Profile, resource: string, account: string | undefined): StoredGateway[] {
+    return [...this.#stored.values()].filter(
+      (one) =>
+        one.profile === profile.name && one.resource === resource && (account === undefined || one.account === account),
+    )
+  }
+
+  find(profile: Profile, resource: string, account: string): Gateway | undefined {
+    return this.#open.get(gatewayIdOf(profile.name, resource, account))
+  }
+
+  /**
+   * Opens a gateway, or gives the one that is open (G16).
+   * @param authorise gets the route certificate before anything listens; its error keeps the gateway from opening
+   * @throws PosternError `port_conflict`, or what `authorise` throws
+   */
+  async open(
+    profile: Profile,
+    resource: string,
+    opening: Opening,
+    host: Host,
+    authorise: (route: Route, signal: AbortSignal) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<{ gateway: Gateway; owned: boolean }> {
+    const id = gatewayIdOf(profile.name, resource, opening.account)
+    const existing = this.#open.get(id)
+    if (existing) return { gateway: await this.#reopen(existing, opening), owned: false }
+    const flight = this.#opening.get(id) ?? new SingleFlight<Gateway>()
+    this.#opening.set(id, flight)
+    const opener = { isUs: false }
+    const gateway = await flight.join(async (abandoned) => {
+      opener.isUs = true
+      const route: Route = { gatewayId: id, resource, protocol: 'postgres', account: opening.account }
+      await authorise(route, abandoned)
+      return this.#listen(profile, resource, opening, host.id)
+    }, signal)
+    return { gateway, owned: opener.isUs && gateway.keep === 'attached' }
+  }
+
+  /** Detached gateways of the last core of this home, listening again on their ports (G17). */
+  async restore(findProfile: (name: string) => Profile | undefined): Promise<void> {
+    for (const one of [...this.#stored.values()].filter((stored) => stored.isRestored)) {
+      const profile = findProfile(one.profile)
+      if (!profile) continue
+      const gateway = this.#create(profile, one.resource, { ...one, keep: 'detached' }, one.port, undefined)
+      this.#open.set(gateway.id, gateway)
+      try {
+        await gateway.listen()
+      } catch (error) {
+        const why = error instanceof Error ? error.message : String(error)
+        this.#options.log.warn({ err: error, gateway: gateway.id }, 'gateway was not restored')
+        this.#options.notice(
+          `the gateway for ${one.resource} as ${one.account} could not come back: ${why}`,
+          profile.name,
+        )
+      }
+    }
+  }
+
+  /**
+   * Closes by id, by resource, or by RESOURCE/ACCOUNT.
+   * @throws PosternError `gateway_unknown`, or `conflict` if several fit
+   */
+  async close(wanted: string): Promise<GatewayView> {
+    const fitting = this.list().filter(
+      ({ id, route }) => id === wanted || route.resource === wanted || `${route.resource}/${route.account}` === wanted,
+    )
+    const [gateway, ...others] = fitting
+    if (!gateway) {
+      const open = this.list().map(({ route }) => `${route.resource}/${route.account}`)
+      throw new PosternError('gateway_unknown', `no open gateway is ${wanted}; open now: ${open.join(', ') || 'none'}`)
+    }
+    if (others.length > 0) {
+      const names = fitting.map(({ id, route }) => `${route.resource}/${route.account} (${id})`)
+      throw new PosternError('conflict', `several gateways are ${wanted}: name one of ${names.join(', ')}`)
+    }
+    await this.#closeOne(gateway)
+    return gateway.view()
+  }
+
+  /** Ctrl-C or the end of the terminal that opened them. */
+  async closeOwnedBy(hostId: number): Promise<void> {
+    const owned = this.list().filter((gateway) => gateway.ownerHostId === hostId)
+    await Promise.all(owned.filter((gateway) => gateway.keep === 'attached').map((gateway) => this.#closeOne(gateway)))
+  }
+
+  /** Logout, or another CA: connections end at once, listeners stay and need a login. */
+  async endConnectionsOf(profile: Profile, reason: PosternError): Promise<void> {
+    await Promise.all(this.#of(profile).map((gateway) => gateway.endConnections(reason)))
+    this.profileChanged(profile.name)
+  }
+
+  profileChanged(profile: string): void {
+    for (const gateway of this.list()) if (gateway.profile.name === profile) this.#options.onChanged(gateway)
+  }
+
+  /** A login succeeded: what the server refused before may be allowed now. */
+  loggedIn(profile: Profile): void {
+    for (const gateway of this.#of(profile)) gateway.forgetRefusal()
+    this.profileChanged(profile.name)
+  }
+
+  /** The core ends: detached gateways come back at the next start. */
+  async shutDown(): Promise<void> {
+    const reason = new PosternError('gateway_unknown', 'the Postern core ended')
+    await Promise.all(
+      this.list().map((gateway) => (gateway.keep === 'attached' ? this.#closeOne(gateway) : gateway.close(reason))),
+    )
+    this.#open.clear()
+    await this.#writing
+  }
+
+  async #reopen(gateway: Gateway, opening: Opening): Promise<Gateway> {
+    const { port } = opening
+    if (!gateway.isListening) {
+      if (port !== undefined) gateway.port = port
+      await gateway.listen()
+    } else if (port !== undefined && port !== gateway.port) {
+      throw new PosternError(
+        'conflict',
+        `${gateway.route.resource} as ${gateway.route.account} is open on port ${gateway.port}; close it first to open it on ${port}`,
+      )
+    }
+    if (opening.keep === 'detached' && gateway.keep === 'attached') {
+      gateway.keep = 'detached'
+      gateway.ownerHostId = undefined
+    }
+    await this.#remember(gateway, gateway.keep === 'detached')
+    return gateway
+  }
+
+  async #listen(profile: Profile, resource: string, opening: Opening, hostId: number): Promise<Gateway> {
+    const id = gatewayIdOf(profile.name, resource, opening.account)
+    const reserved = new Map(
+      [...this.#stored].filter(([other]) => other !== id).map(([, one]) => [one.port, one] as const),
+    )
+    const chosen = opening.port ?? this.#stored.get(id)?.port
+    const holder = chosen === undefined ? undefined : reserved.get(chosen)
+    if (chosen !== undefined && holder) {
+      throw portConflict(chosen, `your gateway for ${holder.resource} as ${holder.account}`)
+    }
+    const ports =
+      chosen === undefined
+        ? portCandidates(id, this.#options.ephemeral, new Set(reserved.keys()), PORT_TRIES)
+        : [chosen]
+    let conflict: Error | undefined
+    for (const port of ports) {
+      const gateway = this.#create(profile, resource, opening, port, hostId)
+      try {
+        await gateway.listen()
+      } catch (error) {
+        if (!(error instanceof PosternError)) throw error
+        conflict = error
+        continue
+      }
+      this.#open.set(id, gateway)
+      await this.#remember(gateway, gateway.keep === 'detached')
+      return gateway
+    }
+    throw conflict ?? new PosternError('port_conflict', 'no port is free for a gateway; choose one with --port')
+  }
+
+  #create(profile: Profile, resource: string, opening: Opening, port: number, hostId: number | undefined): Gateway {
+    const { requests, loginHardLimitMs, checkLocalUser, renewalOf, onChanged, notice, log } = this.#options
+    return new Gateway({
+      profile,
+      renewal: renewalOf(profile),
+      requests,
+      resource,
+      protocol: 'postgres',
+      account: opening.account,
+      database: opening.database,
+      port,
+      keep: opening.keep,
+      ownerHostId: opening.keep === 'attached' ? hostId : undefined,
+      loginHardLimitMs,
+      checkLocalUser,
+      onChanged: (gateway) => {
+        // A port that was only tried is nobody's business.
+        if (this.#open.get(gateway.id) === gateway || gateway.isListening) onChanged(gateway)
+      },
+      notice: (text) => notice(text, profile.name),
+      log,
+    })
+  }
+
+  async #closeOne(gateway: Gateway): Promise<void> {
+    this.#open.delete(gateway.id)
+    const renewal = this.#options.renewalOf(gateway.profile)
+    const routeId = renewal.certificates.find(gateway.id)?.identity.routeId
+    const name = `${gateway.route.resource} as ${gateway.route.account}`
+    await gateway.close(new PosternError('gateway_unknown', `the gateway for ${name} was closed`))
+    this.#options.onChanged(gateway)
+    renewal.forget(gateway.id)
+    await this.#remember(gateway, false)
+    if (routeId !== undefined) await this.#tellServer(gateway, routeId)
+  }
+
+  /** So that the session ends as *closed* (S1). An error is reported, not swallowed (G19); the gateway is closed all the same. */
+  async #tellServer(gateway: Gateway, routeId: string): Promise<void> {
+    const { profile, route } = gateway
+    if (!profile.usableCertificate) return
+    const call = { method: 'POST' as const, path: `/v1/routes/${routeId}/close` }
+    try {
+      await profile.callSignedIn(call, CloseRouteResponse, AbortSignal.timeout(CLOSE_ROUTE_DEADLINE_MS))
+    } catch (error) {
+      const why = error instanceof PosternError ? error.message : 'no answer in time'
+      this.#options.log.warn({ err: error, gateway: gateway.id, resource: route.resource }, 'server was not told')
+      this.#options.notice(
+        `the gateway for ${route.resource} is closed, but the server could not be told to end its session: ${why}`,
+        profile.name,
+      )
+    }
+  }
+
+  /** Keeps the port for good, and whether the gateway comes back. */
+  async #remember(gateway: Gateway, isRestored: boolean): Promise<void> {
+    const { resource, protocol, account } = gateway.route
+    const { database, port } = gateway
+    const stored = { profile: gateway.profile.name, resource, protocol, account, database, port, isRestored }
+    this.#stored.set(gateway.id, stored)
+    // One write after the other, each with what is true when its turn comes.
+    const write = () => writeGatewayFile(this.#options.file, [...this.#stored.values()])
+    this.#writing = this.#writing.then(write, write)
+    await this.#writing
+  }
+
+  #of(profile: Profile): Gateway[] {
+    return this.list().filter((gateway) => gateway.profile === profile)
+  }
+}

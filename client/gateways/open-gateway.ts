@@ -1,0 +1,89 @@
+// What `gateway.open` does before anything listens: which account and database are meant, and a route certificate for them,
+// with a login through the host that asked if one is needed. Called by core.ts.
+import { ResourceList, type ResourceView } from '../../shared/api.ts'
+import { PosternError } from '../../shared/errors.ts'
+import type { ParsedParams, Result } from '../../shared/rpc.ts'
+import type { Host } from '../control/hosts.ts'
+import type { Profile } from '../profiles/profile.ts'
+import type { LoginRequests, Wanting } from '../renewal/login-requests.ts'
+import type { Renewal } from '../renewal/renewal.ts'
+import type { Gateways } from './gateways.ts'
+
+type Deps = { gateways: Gateways; requests: LoginRequests; renewalOf: (profile: Profile) => Renewal }
+
+/**
+ * Opens a gateway for a host. A login that has expired is asked for through that host; where it cannot ask, a gateway that is
+ * known opens as *needs login*, an unknown one does not.
+ * @throws PosternError `login_required`, `not_found`, `port_conflict`, or the server's refusal
+ */
+export async function openGateway(
+  deps: Deps,
+  profile: Profile,
+  asked: ParsedParams<'gateway.open'>,
+  host: Host,
+  signal: AbortSignal,
+): Promise<Result<'gateway.open'>> {
+  const { gateways, requests } = deps
+  const wanting: Wanting = {
+    reason: { kind: 'command', what: `gateway open ${asked.resource}` },
+    hostId: host.id,
+    isCommand: true,
+  }
+  const canAsk = host.canAsk && profile.user !== null
+  const askOnce = async <T>(attempt: () => Promise<T>): Promise<T> => {
+    try {
+      return await attempt()
+    } catch (error) {
+      if (!canAsk || !isLoginWanted(error)) throw error
+      await requests.wait(profile, wanting, signal)
+      return attempt()
+    }
+  }
+
+  const known = gateways.known(profile, asked.resource, asked.account)
+  const [only] = known.length === 1 ? known : []
+  // What was opened once needs no looking up (G4); the server still says yes or no to the route itself.
+  const target = only ?? (await askOnce(() => lookUp(profile, asked, signal)))
+  const renewal = deps.renewalOf(profile)
+  const opened = await gateways.open(
+    profile,
+    asked.resource,
+    { account: target.account, database: asked.database ?? target.database, port: asked.port, keep: asked.keep },
+    host,
+    async (route, abandoned) => {
+      try {
+        if (canAsk) await renewal.renew(route, wanting, abandoned)
+        else await renewal.reissue(route, abandoned)
+      } catch (error) {
+        if (canAsk || !only || !isLoginWanted(error)) throw error
+      }
+    },
+    signal,
+  )
+  return { gateway: opened.gateway.view(asked.database), owned: opened.owned }
+}
+
+/** @throws PosternError `not_found` naming what there is */
+async function lookUp(
+  profile: Profile,
+  asked: ParsedParams<'gateway.open'>,
+  signal: AbortSignal,
+): Promise<{ account: string; database: string }> {
+  const { resources } = await listResources(profile, signal)
+  const resource = resources.find((one) => one.name === asked.resource)
+  if (!resource) {
+    const names = resources.map((one) => one.name).join(', ') || 'none'
+    throw new PosternError(
+      'not_found',
+      `no resource named ${asked.resource} is there for you on ${profile.name}; there are: ${names}`,
+    )
+  }
+  return { account: asked.account ?? resource.defaultAccount, database: resource.defaultDatabase }
+}
+
+/** What the person's roles allow. */
+export async function listResources(profile: Profile, signal: AbortSignal): Promise<{ resources: ResourceView[] }> {
+  return profile.callSignedIn({ method: 'GET', path: '/v1/resources' }, ResourceList, signal)
+}
+
+const isLoginWanted = (error: unknown): boolean => error instanceof PosternError && error.kind === 'expired'

@@ -1,0 +1,48 @@
+// Which port a gateway gets: chosen once, the same one on every machine with the same names if it is free, outside the
+// range from which the system takes ports for outgoing connections (G15, G16). Called by gateways.ts.
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { PosternError } from '../../shared/errors.ts'
+
+export type PortRange = { first: number; last: number }
+
+/** Below it are ports of well-known services. */
+const LOWEST_PORT = 15_000
+const HIGHEST_PORT = 65_535
+/** Where the system's range cannot be read: Linux's default and IANA's dynamic ports together. */
+const DEFAULT_EPHEMERAL: PortRange = { first: 32_768, last: 65_535 }
+
+/** The range from which the system picks ports for outgoing connections. */
+export async function readEphemeralRange(): Promise<PortRange> {
+  try {
+    const text = await readFile('/proc/sys/net/ipv4/ip_local_port_range', 'utf8')
+    const [first, last] = text.trim().split(/\s+/).map(Number)
+    return first && last && first <= last ? { first, last } : DEFAULT_EPHEMERAL
+  } catch {
+    return DEFAULT_EPHEMERAL
+  }
+}
+
+/** The ports that a gateway may get, the deterministic first choice first; at most `count`. */
+export function portCandidates(
+  key: string,
+  ephemeral: PortRange,
+  reserved: ReadonlySet<number>,
+  count: number,
+): number[] {
+  const size = HIGHEST_PORT - LOWEST_PORT + 1
+  const start = createHash('sha256').update(key).digest().readUInt32BE() % size
+  const ports: number[] = []
+  for (let step = 0; step < size && ports.length < count; step++) {
+    const port = LOWEST_PORT + ((start + step) % size)
+    if ((port < ephemeral.first || port > ephemeral.last) && !reserved.has(port)) ports.push(port)
+  }
+  return ports
+}
+
+/** A port that somebody else has: named, with the way out, never answered by a silent new number. */
+export const portConflict = (port: number, holder: string, cause?: unknown): PosternError =>
+  new PosternError('port_conflict', `port ${port} is taken by ${holder}; free it, or choose another with --port`, {
+    cause,
+    detail: { port },
+  })

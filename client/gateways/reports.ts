@@ -1,0 +1,49 @@
+// Tells hosts that a gateway has changed: a `gateway.changed` event per real change, at most ten a second for each gateway
+// however many connections come and go. Called by core.ts.
+import type { Hosts } from '../control/hosts.ts'
+import type { Gateway } from './gateway.ts'
+
+export type GatewayReports = {
+  changed(gateway: Gateway): void
+  /** Looks at a profile's gateways again when its login runs out, so that nobody looks connected when expired. */
+  lookAgainAt(profile: string, inMs: number, look: () => void): void
+  close(): void
+}
+
+const REPORT_INTERVAL_MS = 100
+/** setTimeout's longest delay; a login that lives longer is looked at once in between. */
+const TIMEOUT_MAX_MS = 2 ** 31 - 1
+
+export function createGatewayReports(hosts: Hosts): GatewayReports {
+  const pending = new Map<string, NodeJS.Timeout>()
+  const lastSent = new Map<string, string>()
+  const expiries = new Map<string, NodeJS.Timeout>()
+
+  const report = (gateway: Gateway): void => {
+    pending.delete(gateway.id)
+    const view = gateway.view()
+    const text = JSON.stringify(view)
+    if (lastSent.get(gateway.id) === text) return
+    lastSent.set(gateway.id, text)
+    hosts.broadcast('gateway.changed', view)
+  }
+
+  return {
+    changed(gateway) {
+      if (pending.has(gateway.id)) return
+      const timer = setTimeout(() => report(gateway), REPORT_INTERVAL_MS)
+      timer.unref()
+      pending.set(gateway.id, timer)
+    },
+    lookAgainAt(profile, inMs, look) {
+      clearTimeout(expiries.get(profile))
+      if (inMs <= 0) return
+      const timer = setTimeout(look, Math.min(inMs + 1, TIMEOUT_MAX_MS))
+      timer.unref()
+      expiries.set(profile, timer)
+    },
+    close() {
+      for (const timer of [...pending.values(), ...expiries.values()]) clearTimeout(timer)
+    },
+  }
+}

@@ -1,0 +1,130 @@
+// What is kept of a profile on disk: HOME/profiles/NAME.json (the cluster and the person) and NAME.user.pem (key and user
+// certificate in one file, so that they are swapped together). A file that cannot be read is put aside, never overwritten.
+import { readdir, readFile, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { PermissionLevel } from '../../shared/api.ts'
+import { PosternError } from '../../shared/errors.ts'
+import { Name } from '../../shared/names.ts'
+import { writeFileAtomically } from '../atomic-file.ts'
+import { parseAddress } from '../cluster/address.ts'
+import { buildKeyedCertificate, type KeyedCertificate } from '../cluster/keyed-certificate.ts'
+import { parseCa } from '../cluster/trust.ts'
+import type { UserIdentity } from '../../shared/names.ts'
+
+export const StoredProfile = z.strictObject({
+  version: z.literal(1),
+  profile: Name,
+  /** HOST:PORT */
+  address: z.string().refine(isAddress, 'not HOST:PORT'),
+  caPem: z.string().refine(isCa, 'not a CA certificate'),
+  user: z.string().max(63).nullable(),
+  level: PermissionLevel.nullable(),
+  /** Whether the last login needed a TOTP code. */
+  totp: z.boolean(),
+  /** Server clock minus this machine's, in ms, as last heard. */
+  clockOffsetMs: z.number(),
+  /** When the person last turned to it, in ms since the epoch: the latest one is the current profile. */
+  usedAtMs: z.number(),
+})
+export type StoredProfile = z.infer<typeof StoredProfile>
+export type UserCertificate = KeyedCertificate<UserIdentity>
+
+const FILE_ENDING = '.json'
+const profileFile = (dir: string, name: string): string => join(dir, `${name}${FILE_ENDING}`)
+const userFile = (dir: string, name: string): string => join(dir, `${name}.user.pem`)
+
+export const writeProfileFile = (dir: string, stored: StoredProfile): Promise<void> =>
+  writeFileAtomically(profileFile(dir, stored.profile), `${JSON.stringify(stored, undefined, 2)}\n`)
+
+/** Key first, certificate after it. */
+export const writeUserCertificate = (dir: string, name: string, certificate: UserCertificate): Promise<void> =>
+  writeFileAtomically(userFile(dir, name), `${certificate.keyPem.trim()}\n${certificate.certificatePem.trim()}\n`)
+
+export const removeUserCertificate = (dir: string, name: string): Promise<void> =>
+  rm(userFile(dir, name), { force: true })
+
+/**
+ * All profiles of a home. A file that is not one (torn, edited wrongly) is renamed to `NAME.json.corrupt-TIME` and told to
+ * `onProblem`, so that nothing ever overwrites it.
+ */
+export async function readProfileFiles(
+  dir: string,
+  nowMs: number,
+  onProblem: (text: string, cause: unknown) => void,
+): Promise<StoredProfile[]> {
+  const files = (await readdir(dir)).filter((file) => file.endsWith(FILE_ENDING)).sort()
+  const profiles: StoredProfile[] = []
+  for (const file of files) {
+    const path = join(dir, file)
+    try {
+      const stored = StoredProfile.parse(JSON.parse(await readFile(path, 'utf8')))
+      if (`${stored.profile}${FILE_ENDING}` !== file) throw new Error(`it names another profile: ${stored.profile}`)
+      profiles.push(stored)
+    } catch (error) {
+      const aside = `${path}.corrupt-${new Date(nowMs).toISOString().replaceAll(/[:.]/g, '-')}`
+      await rename(path, aside)
+      onProblem(
+        `the profile file ${path} could not be read and was kept as ${aside}; log in to that cluster again`,
+        error,
+      )
+    }
+  }
+  return profiles
+}
+
+/**
+ * The user certificate of a profile, checked before use (G4): it must be this cluster's and this person's, and its key's.
+ * Undefined if there is none; one that does not fit is left where it is and told to `onProblem`.
+ */
+export async function readUserCertificate(
+  dir: string,
+  stored: StoredProfile,
+  onProblem: (text: string, cause: unknown) => void,
+): Promise<UserCertificate | undefined> {
+  let text: string
+  try {
+    text = await readFile(userFile(dir, stored.profile), 'utf8')
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw error
+  }
+  try {
+    const split = text.indexOf('-----BEGIN CERTIFICATE-----')
+    const parts = { keyPem: text.slice(0, Math.max(split, 0)), certificatePem: text.slice(Math.max(split, 0)) }
+    const certificate = buildKeyedCertificate({ ...parts, caPem: stored.caPem }, 'user')
+    checkUserIdentity(certificate.identity, stored.profile, stored.user)
+    return certificate
+  } catch (error) {
+    const file = userFile(dir, stored.profile)
+    const why = error instanceof PosternError ? `: ${error.message}` : ''
+    onProblem(`the certificate in ${file} was not used${why}; log in to ${stored.profile} again`, error)
+    return undefined
+  }
+}
+
+/** @throws PosternError `wrong_identity` if the certificate is another cluster's or person's (G3) */
+export function checkUserIdentity(identity: UserIdentity, cluster: string, user: string | null): void {
+  if (identity.cluster !== cluster) {
+    throw new PosternError('wrong_identity', `it was issued by the cluster ${identity.cluster}, not by ${cluster}`)
+  }
+  if (identity.user !== user) {
+    throw new PosternError('wrong_identity', `it was issued to ${identity.user}, not to ${user ?? 'nobody'}`)
+  }
+}
+
+function isAddress(text: string): boolean {
+  try {
+    return parseAddress(text).text === text
+  } catch {
+    return false
+  }
+}
+
+function isCa(pem: string): boolean {
+  try {
+    return parseCa(pem) !== ''
+  } catch {
+    return false
+  }
+}

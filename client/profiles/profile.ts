@@ -1,0 +1,209 @@
+// One profile: a cluster that the person signs in to, with its trust, its clock and the user certificate. Owns the swap of
+// that certificate: built and stored whole, then published in one assignment. Called by login.ts, renewal/ and core.ts.
+import type { z } from 'zod'
+import { PosternError } from '../../shared/errors.ts'
+import type { ProfileView } from '../../shared/rpc.ts'
+import { parseAddress, type Cluster } from '../cluster/address.ts'
+import { callApi } from '../cluster/api.ts'
+import { createServerClock, type ServerClock } from '../cluster/clock.ts'
+import type { ApiRequest } from '../cluster/exchange.ts'
+import { fingerprintOf } from '../cluster/trust.ts'
+import {
+  removeUserCertificate,
+  writeProfileFile,
+  writeUserCertificate,
+  type StoredProfile,
+  type UserCertificate,
+} from './profile-file.ts'
+import { profileStateOf, type ProfileState } from './profile-state.ts'
+
+type Signing = { user: string; level: StoredProfile['level']; totp: boolean; certificate: UserCertificate }
+
+export class Profile {
+  readonly name: string
+  readonly clock: ServerClock
+  readonly #dir: string
+  readonly #now: () => number
+  #stored: StoredProfile
+  #certificate: UserCertificate | undefined
+  #loginsUnderWay = 0
+  #isEnded = false
+  #isRefused = false
+  #isOffline = false
+
+  constructor(options: {
+    dir: string
+    stored: StoredProfile
+    certificate: UserCertificate | undefined
+    now: () => number
+  }) {
+    this.name = options.stored.profile
+    this.#dir = options.dir
+    this.#now = options.now
+    this.#stored = options.stored
+    this.#certificate = options.certificate
+    this.clock = createServerClock(options.now, options.stored.clockOffsetMs)
+  }
+
+  get cluster(): Cluster {
+    return { address: parseAddress(this.#stored.address), caPem: this.#stored.caPem }
+  }
+
+  get user(): string | null {
+    return this.#stored.user
+  }
+
+  get totp(): boolean {
+    return this.#stored.totp
+  }
+
+  get usedAtMs(): number {
+    return this.#stored.usedAtMs
+  }
+
+  get fingerprint(): string {
+    return fingerprintOf(this.#stored.caPem)
+  }
+
+  /** The user certificate that is worth presenting: there, not past its end by the server's clock, not ended by the server. */
+  get usableCertificate(): UserCertificate | undefined {
+    const certificate = this.#certificate
+    return certificate && !this.#isEnded && certificate.notAfterMs > this.clock.now() ? certificate : undefined
+  }
+
+  /** Milliseconds until the login ends; 0 if it has. */
+  get remainingMs(): number {
+    const certificate = this.usableCertificate
+    return certificate ? certificate.notAfterMs - this.clock.now() : 0
+  }
+
+  get state(): ProfileState {
+    const certificate = this.#certificate
+    return profileStateOf({
+      hasCertificate: certificate !== undefined,
+      isLoggingIn: this.#loginsUnderWay > 0,
+      isRefused: this.#isRefused,
+      isEnded: this.#isEnded,
+      isOffline: this.#isOffline,
+      remainingMs: this.remainingMs,
+      lifeMs: certificate ? certificate.notAfterMs - certificate.notBeforeMs : 0,
+    })
+  }
+
+  view(): ProfileView {
+    const certificate = this.#certificate
+    return {
+      profile: this.name,
+      address: this.#stored.address,
+      fingerprint: this.fingerprint,
+      user: this.#stored.user,
+      level: this.#stored.level,
+      state: this.state,
+      expiresAt: certificate ? new Date(certificate.notAfterMs).toISOString() : null,
+      remainingMs: certificate ? this.remainingMs : null,
+      clockOffsetMs: this.clock.offsetMs(),
+    }
+  }
+
+  /** A call before the login. */
+  callAnonymously<T>(call: ApiRequest, schema: z.ZodType<T>, signal: AbortSignal): Promise<T> {
+    return this.#call(call, schema, undefined, signal)
+  }
+
+  /** A call as the person. @throws PosternError `login_required` or `login_expired` without asking a server that would say the same */
+  callSignedIn<T>(call: ApiRequest, schema: z.ZodType<T>, signal: AbortSignal): Promise<T> {
+    const certificate = this.usableCertificate
+    if (!certificate) return Promise.reject(this.loginNeeded())
+    return this.#call(call, schema, certificate, signal)
+  }
+
+  /** The error that says that a login would help, and how to log in. */
+  loginNeeded(): PosternError {
+    return this.#certificate
+      ? new PosternError(
+          'login_expired',
+          `your login to ${this.name} has expired; log in again: ${this.loginCommand()}`,
+        )
+      : new PosternError('login_required', `you are not logged in to ${this.name}; log in: ${this.loginCommand()}`)
+  }
+
+  /** The line that a person types to log in. */
+  loginCommand(): string {
+    return `postern login ${this.#stored.address}${this.#stored.user === null ? '' : ` --user ${this.#stored.user}`}`
+  }
+
+  /** Runs a login; the profile is `logging in` as long as it lasts. */
+  async duringLogin<T>(login: () => Promise<T>): Promise<T> {
+    this.#loginsUnderWay += 1
+    try {
+      return await login()
+    } finally {
+      this.#loginsUnderWay -= 1
+    }
+  }
+
+  /** Publishes a login that has succeeded, stored first: what a host is told must survive a crash. */
+  async signIn(signing: Signing): Promise<void> {
+    const { certificate, ...person } = signing
+    const stored = { ...this.#stored, ...person, clockOffsetMs: this.clock.offsetMs(), usedAtMs: this.#now() }
+    await writeUserCertificate(this.#dir, this.name, certificate)
+    await writeProfileFile(this.#dir, stored)
+    this.#stored = stored
+    this.#certificate = certificate
+    this.#isEnded = false
+    this.#isRefused = false
+    this.#isOffline = false
+  }
+
+  async signOut(): Promise<void> {
+    this.#certificate = undefined
+    this.#isRefused = false
+    await removeUserCertificate(this.#dir, this.name)
+  }
+
+  /** Another address or CA for this cluster, on the person's word. Another CA takes the login of the old one with it. */
+  async trust(address: string, caPem: string): Promise<void> {
+    const isOtherCa = caPem !== this.#stored.caPem
+    const stored = { ...this.#stored, address, caPem, usedAtMs: this.#now() }
+    await writeProfileFile(this.#dir, stored)
+    this.#stored = stored
+    if (isOtherCa) await this.signOut()
+  }
+
+  /** What an answer of the server, or its absence, says about the login; called with every error of a call or a dial. */
+  noteFailure(error: unknown, presented: UserCertificate | undefined): void {
+    if (!(error instanceof PosternError)) return
+    this.#isOffline = error.kind === 'unreachable'
+    // An answer to a certificate that was swapped meanwhile says nothing about the new one.
+    if (presented === undefined || presented !== this.#certificate) return
+    if (error.kind === 'expired') this.#isEnded = true
+    if (error.code === 'user_disabled' || error.code === 'bad_certificate') this.#isRefused = true
+  }
+
+  noteReached(): void {
+    this.#isOffline = false
+  }
+
+  async #call<T>(
+    call: ApiRequest,
+    schema: z.ZodType<T>,
+    certificate: UserCertificate | undefined,
+    signal: AbortSignal,
+  ): Promise<T> {
+    const context = {
+      cluster: this.cluster,
+      certificate,
+      now: this.#now,
+      noteServerTime: this.clock.note,
+      signal,
+    }
+    try {
+      const answer = await callApi(context, call, schema)
+      this.noteReached()
+      return answer
+    } catch (error) {
+      this.noteFailure(error, certificate)
+      throw error
+    }
+  }
+}

@@ -1,0 +1,273 @@
+// Login requests: one open request per profile, put before the host that can ask, answered by any login of that profile (G5).
+// Owns who is asked, touch and withdrawal (G8), the bounds of the wait (G9) and the cool-down (G7). Called by renewal.ts
+// (which waits) and core.ts (which passes on what hosts do).
+import { PosternError } from '../../shared/errors.ts'
+import type { LoginOutcome, LoginPrompt, LoginReason } from '../../shared/rpc.ts'
+import type { Hosts } from '../control/hosts.ts'
+import type { Settings } from '../settings.ts'
+import { SingleFlight } from './single-flight.ts'
+
+/** What a request needs to know of its profile. */
+export type RequestingProfile = { readonly name: string; readonly user: string | null; readonly totp: boolean }
+
+export type Wanting = {
+  reason: LoginReason
+  /** The host whose gateway was hit, or whose command it is. */
+  hostId: number | undefined
+  /** A command that a person just gave asks in a cool-down too. */
+  isCommand: boolean
+  /** Called when the wait for the person begins; what it returns is called when that is over. */
+  beginWait?: () => () => void
+}
+
+type OpenRequest = {
+  readonly id: string
+  readonly profile: RequestingProfile
+  readonly wanting: Wanting
+  readonly settle: (error: PosternError | undefined) => void
+  readonly settled: Promise<void>
+  askedHostId: number | undefined
+  isTouched: boolean
+  waiting: number
+  /** Ends the wait softly; not running while a password is on its way. */
+  softDeadline: NodeJS.Timeout | undefined
+  /** Ends it whatever happens. */
+  hardDeadline: NodeJS.Timeout | undefined
+}
+
+type ProfileLogins = {
+  flight: SingleFlight<void>
+  open: OpenRequest | undefined
+  submitting: number
+  coolDown: { error: PosternError; timer: NodeJS.Timeout } | undefined
+}
+
+type Options = {
+  hosts: Hosts
+  settings: Pick<Settings, 'loginWait' | 'loginHardLimit' | 'coolDown'>
+  randomId: () => string
+  /** Whatever changed for this profile's gateways (waiting, cool-down): they look at it again. */
+  onChanged: (profile: string) => void
+}
+
+type Failure = Exclude<LoginOutcome, 'succeeded' | 'withdrawn'>
+
+export class LoginRequests {
+  readonly #options: Options
+  readonly #profiles = new Map<string, ProfileLogins>()
+
+  constructor(options: Options) {
+    this.#options = options
+  }
+
+  /**
+   * Waits until somebody has logged in to the profile.
+   * @throws PosternError `login_cancelled`, `login_failed`, `login_timeout`; the signal's reason if that aborts
+   */
+  async wait(profile: RequestingProfile, wanting: Wanting, signal: AbortSignal): Promise<void> {
+    const logins = this.#of(profile.name)
+    if (logins.coolDown && !wanting.isCommand) throw logins.coolDown.error
+    this.#endCoolDown(profile.name, logins)
+    const start = (abandoned: AbortSignal) => this.#request(logins, profile, wanting, abandoned)
+    await logins.flight.join(start, signal)
+  }
+
+  isCoolingDown(profile: string): boolean {
+    return this.#of(profile).coolDown !== undefined
+  }
+
+  /** The person has begun to fill it in: it outlives the last waiting client (G8). */
+  touch(requestId: string): void {
+    const request = this.#find(requestId)
+    if (request) request.isTouched = true
+  }
+
+  /** The person said no, or gave up after wrong passwords. */
+  cancel(requestId: string, outcome: 'cancelled' | 'failed'): void {
+    const request = this.#find(requestId)
+    if (request) this.#fail(request, outcome)
+  }
+
+  /** A password is on its way to the server: the wait goes on, up to the hard limit. Call what it returns when the answer is there. */
+  submitting(profile: string, requestId: string | undefined): () => void {
+    const logins = this.#of(profile)
+    logins.submitting += 1
+    if (requestId !== undefined) this.touch(requestId)
+    clearTimeout(logins.open?.softDeadline)
+    return () => {
+      logins.submitting -= 1
+      if (logins.open && logins.submitting === 0 && logins.open.waiting > 0) this.#startSoftDeadline(logins.open)
+    }
+  }
+
+  /** A login of the profile has succeeded and its certificates are published: everybody goes on (G5). */
+  succeeded(profile: string): void {
+    const logins = this.#of(profile)
+    this.#endCoolDown(profile, logins)
+    if (logins.open) this.#close(logins.open, 'succeeded', null, undefined)
+  }
+
+  /** Takes the question back without a cool-down: logout, or the core ends. */
+  dismiss(profile: string, text: string): void {
+    const request = this.#of(profile).open
+    if (request) this.#close(request, 'cancelled', text, new PosternError('login_cancelled', text))
+  }
+
+  /** The request that this host was asked moves to the next one. */
+  hostLeft(hostId: number): void {
+    for (const { open } of this.#profiles.values()) {
+      if (open?.askedHostId !== hostId) continue
+      open.isTouched = false
+      if (open.waiting === 0) this.#close(open, 'withdrawn', null, undefined)
+      else this.#ask(open)
+    }
+  }
+
+  /** A window that comes is asked what nobody could be asked so far. */
+  hostCame(hostId: number): void {
+    const host = this.#options.hosts.find(hostId)
+    if (!host?.canAsk || host.kind === 'terminal') return
+    for (const { open } of this.#profiles.values()) if (open && open.askedHostId === undefined) this.#ask(open)
+  }
+
+  close(): void {
+    for (const [profile, logins] of this.#profiles) {
+      this.dismiss(profile, 'the Postern core ended')
+      clearTimeout(logins.coolDown?.timer)
+    }
+  }
+
+  /** Opens a request, or takes up one that stayed open because it was touched. Runs once for all who wait. */
+  async #request(
+    logins: ProfileLogins,
+    profile: RequestingProfile,
+    wanting: Wanting,
+    abandoned: AbortSignal,
+  ): Promise<void> {
+    const request = (logins.open ??= this.#open(profile, wanting))
+    const { loginHardLimit } = this.#options.settings
+    request.hardDeadline = setTimeout(() => this.#fail(request, 'timed out'), loginHardLimit)
+    if (logins.submitting === 0) this.#startSoftDeadline(request)
+    const onAbandoned = () => this.#leave(request)
+    abandoned.addEventListener('abort', onAbandoned, { once: true })
+    try {
+      await request.settled
+    } finally {
+      abandoned.removeEventListener('abort', onAbandoned)
+    }
+  }
+
+  #open(profile: RequestingProfile, wanting: Wanting): OpenRequest {
+    const { promise, resolve, reject } = Promise.withResolvers<undefined>()
+    // With nobody waiting (touched, abandoned) its end is nobody's error.
+    promise.catch(() => undefined)
+    const request: OpenRequest = {
+      id: this.#options.randomId(),
+      profile,
+      wanting,
+      settled: promise,
+      settle: (error) => (error ? reject(error) : resolve(undefined)),
+      askedHostId: undefined,
+      isTouched: false,
+      waiting: 1,
+      softDeadline: undefined,
+      hardDeadline: undefined,
+    }
+    this.#ask(request)
+    return request
+  }
+
+  #ask(request: OpenRequest): void {
+    const { hosts } = this.#options
+    const host = hosts.chooseAsker(request.wanting.hostId)
+    request.askedHostId = host?.id
+    if (host) host.send('login.requested', promptOf(request))
+    else hosts.broadcast('login.needed', promptOf(request))
+  }
+
+  /** The last waiting client has gone: an untouched question is taken back, a touched one stays as an ordinary login. */
+  #leave(request: OpenRequest): void {
+    clearTimeout(request.softDeadline)
+    clearTimeout(request.hardDeadline)
+    request.waiting = 0
+    if (!request.isTouched) this.#close(request, 'withdrawn', null, undefined)
+  }
+
+  #startSoftDeadline(request: OpenRequest): void {
+    clearTimeout(request.softDeadline)
+    request.softDeadline = setTimeout(() => this.#fail(request, 'timed out'), this.#options.settings.loginWait)
+  }
+
+  #fail(request: OpenRequest, outcome: Failure): void {
+    const logins = this.#of(request.profile.name)
+    const error = new PosternError(...FAILURES[outcome])
+    this.#endCoolDown(request.profile.name, logins)
+    const timer = setTimeout(() => this.#endCoolDown(request.profile.name, logins), this.#options.settings.coolDown)
+    logins.coolDown = { error, timer }
+    this.#close(request, outcome, error.message, error)
+  }
+
+  #close(request: OpenRequest, outcome: LoginOutcome, text: string | null, error: PosternError | undefined): void {
+    const { hosts, onChanged } = this.#options
+    const profile = request.profile.name
+    const logins = this.#of(profile)
+    clearTimeout(request.softDeadline)
+    clearTimeout(request.hardDeadline)
+    if (logins.open === request) logins.open = undefined
+    const event = { requestId: request.id, profile, outcome, text }
+    const asked = request.askedHostId === undefined ? undefined : hosts.find(request.askedHostId)
+    if (request.askedHostId === undefined) hosts.broadcast('login.closed', event)
+    else asked?.send('login.closed', event)
+    request.settle(error)
+    onChanged(profile)
+  }
+
+  #endCoolDown(profile: string, logins: ProfileLogins): void {
+    if (!logins.coolDown) return
+    clearTimeout(logins.coolDown.timer)
+    logins.coolDown = undefined
+    this.#options.onChanged(profile)
+  }
+
+  #waitingChanged(profile: string, waiting: number): void {
+    const request = this.#of(profile).open
+    this.#options.onChanged(profile)
+    if (!request || waiting === 0 || request.waiting === waiting) return
+    request.waiting = waiting
+    if (request.askedHostId === undefined) return
+    this.#options.hosts.find(request.askedHostId)?.send('login.updated', promptOf(request))
+  }
+
+  #find(requestId: string): OpenRequest | undefined {
+    for (const { open } of this.#profiles.values()) if (open?.id === requestId) return open
+    return undefined
+  }
+
+  #of(profile: string): ProfileLogins {
+    const known = this.#profiles.get(profile)
+    if (known) return known
+    const logins: ProfileLogins = {
+      flight: new SingleFlight((waiting) => this.#waitingChanged(profile, waiting)),
+      open: undefined,
+      submitting: 0,
+      coolDown: undefined,
+    }
+    this.#profiles.set(profile, logins)
+    return logins
+  }
+}
+
+const FAILURES: Record<Failure, ['login_cancelled' | 'login_failed' | 'login_timeout', string]> = {
+  cancelled: ['login_cancelled', 'the login was cancelled'],
+  failed: ['login_failed', 'the login failed'],
+  'timed out': ['login_timeout', 'nobody logged in in time'],
+}
+
+const promptOf = (request: OpenRequest): LoginPrompt => ({
+  requestId: request.id,
+  profile: request.profile.name,
+  user: request.profile.user ?? '',
+  reason: request.wanting.reason,
+  waiting: request.waiting,
+  totp: request.profile.totp,
+})

@@ -1,0 +1,108 @@
+// The way of a re-login, for one profile: reissue with the user certificate; if the server says that a login would help, one
+// login request for everybody; after it all routes are reissued and published together. Called by gateways/middleware.ts.
+import type { Logger } from 'pino'
+import { PosternError } from '../../shared/errors.ts'
+import type { Profile } from '../profiles/profile.ts'
+import type { LoginRequests, Wanting } from './login-requests.ts'
+import { issueRouteCertificate, RouteCertificates, type Route, type RouteCertificate } from './route-certificates.ts'
+import { SingleFlight } from './single-flight.ts'
+
+type Options = {
+  profile: Profile
+  requests: LoginRequests
+  /** The routes of the gateways of this profile that are open now. */
+  openRoutes: () => Route[]
+  /** Something a person should read. */
+  notice: (text: string) => void
+  log: Logger
+}
+
+export class Renewal {
+  readonly certificates = new RouteCertificates()
+  readonly #options: Options
+  readonly #reissues = new Map<string, SingleFlight<RouteCertificate>>()
+  /** Why the last reissue of a gateway failed, until one succeeds. */
+  readonly #failures = new Map<string, Error>()
+
+  constructor(options: Options) {
+    this.#options = options
+  }
+
+  /**
+   * Gets a fresh certificate for one route, asking for a login if (and only if) the server says that this would help. After a
+   * login it tries exactly once more (G4).
+   * @throws PosternError why there is none; the signal's reason if that aborts
+   */
+  async renew(route: Route, wanting: Wanting, signal: AbortSignal): Promise<RouteCertificate> {
+    try {
+      return await this.reissue(route, signal)
+    } catch (error) {
+      if (!isLoginWanted(error)) throw error
+    }
+    const before = this.certificates.find(route.gatewayId)
+    const failureBefore = this.#failures.get(route.gatewayId)
+    const endWait = wanting.beginWait?.()
+    try {
+      await this.#options.requests.wait(this.#options.profile, wanting, signal)
+    } finally {
+      endWait?.()
+    }
+    // The login has reissued every open route; a gateway that is only being opened reissues its own.
+    const fresh = this.certificates.find(route.gatewayId)
+    if (fresh && fresh !== before) return fresh
+    const failure = this.#failures.get(route.gatewayId)
+    if (failure && failure !== failureBefore) throw failure
+    return this.reissue(route, signal)
+  }
+
+  /** Reissues one route with the user certificate and publishes it; several callers share one request. */
+  reissue(route: Route, signal: AbortSignal): Promise<RouteCertificate> {
+    const flight = this.#reissues.get(route.gatewayId) ?? new SingleFlight<RouteCertificate>()
+    this.#reissues.set(route.gatewayId, flight)
+    return flight.join(async (abandoned) => {
+      const certificate = await this.#issue(route, abandoned)
+      this.certificates.publish(new Map([[route.gatewayId, certificate]]))
+      return certificate
+    }, signal)
+  }
+
+  /**
+   * After a login: reissues all open routes of the profile and publishes what succeeded in one assignment (G12). One that
+   * failed keeps its old certificate, and a notice says so. Never rejects.
+   */
+  async reissueAll(signal: AbortSignal): Promise<void> {
+    const { profile, log, notice } = this.#options
+    const fresh = new Map<string, RouteCertificate>()
+    await Promise.all(
+      this.#options.openRoutes().map(async (route) => {
+        try {
+          fresh.set(route.gatewayId, await this.#issue(route, signal))
+        } catch (error) {
+          const why = error instanceof Error ? error.message : String(error)
+          log.warn({ err: error, gateway: route.gatewayId, resource: route.resource }, 'route was not reissued')
+          notice(`the certificate for ${route.resource} as ${route.account} on ${profile.name} was not renewed: ${why}`)
+        }
+      }),
+    )
+    this.certificates.publish(fresh)
+  }
+
+  forget(gatewayId: string): void {
+    this.certificates.remove(gatewayId)
+    this.#failures.delete(gatewayId)
+    this.#reissues.delete(gatewayId)
+  }
+
+  async #issue(route: Route, signal: AbortSignal): Promise<RouteCertificate> {
+    try {
+      const certificate = await issueRouteCertificate(this.#options.profile, route, signal)
+      this.#failures.delete(route.gatewayId)
+      return certificate
+    } catch (error) {
+      if (error instanceof Error && !signal.aborted) this.#failures.set(route.gatewayId, error)
+      throw error
+    }
+  }
+}
+
+const isLoginWanted = (error: unknown): boolean => error instanceof PosternError && error.kind === 'expired'

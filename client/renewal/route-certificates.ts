@@ -1,0 +1,65 @@
+// The route certificates of one profile, one per open gateway, in memory only. Readers fetch at use; a change is built whole
+// and published in one assignment, so that nobody ever sees half of a renewal (G12).
+import { RouteResponse } from '../../shared/api.ts'
+import { PosternError } from '../../shared/errors.ts'
+import type { ResourceProtocol, RouteIdentity } from '../../shared/names.ts'
+import { createKeyRequest } from '../cluster/csr.ts'
+import { buildKeyedCertificate, type KeyedCertificate } from '../cluster/keyed-certificate.ts'
+import type { Profile } from '../profiles/profile.ts'
+
+export type RouteCertificate = KeyedCertificate<RouteIdentity>
+
+/** What the core needs to know to reissue a route without looking the resource up again (G4). */
+export type Route = {
+  readonly gatewayId: string
+  readonly resource: string
+  readonly protocol: ResourceProtocol
+  readonly account: string
+}
+
+export class RouteCertificates {
+  #published: ReadonlyMap<string, RouteCertificate> = new Map()
+
+  find(gatewayId: string): RouteCertificate | undefined {
+    return this.#published.get(gatewayId)
+  }
+
+  /** Replaces those that are named, all at once; the others stay. */
+  publish(fresh: ReadonlyMap<string, RouteCertificate>): void {
+    this.#published = new Map([...this.#published, ...fresh])
+  }
+
+  remove(gatewayId: string): void {
+    this.#published = new Map([...this.#published].filter(([id]) => id !== gatewayId))
+  }
+
+  /** On purpose: logout, or another CA. The next connection starts a renewal (G3). */
+  clear(): void {
+    this.#published = new Map()
+  }
+}
+
+/**
+ * Asks the server for a route certificate on a fresh key and checks that it is what was asked for. Publishes nothing.
+ * @throws PosternError of the server (kind `expired`: a login would help), `wrong_identity`, `server_unreachable`
+ */
+export async function issueRouteCertificate(
+  profile: Profile,
+  route: Route,
+  signal: AbortSignal,
+): Promise<RouteCertificate> {
+  const user = profile.usableCertificate
+  if (!user) throw profile.loginNeeded()
+  const { keyPem, csrPem } = await createKeyRequest(user.identity.user)
+  const body = { resource: route.resource, protocol: route.protocol, account: route.account, csr: csrPem }
+  const answer = await profile.callSignedIn({ method: 'POST', path: '/v1/routes', body }, RouteResponse, signal)
+  const certificate = buildKeyedCertificate(
+    { certificatePem: answer.certificate, keyPem, caPem: profile.cluster.caPem },
+    'route',
+  )
+  const { cluster, user: name, routeId } = certificate.identity
+  if (cluster !== profile.name || name !== user.identity.user || routeId !== answer.routeId) {
+    throw new PosternError('wrong_identity', 'the server issued a route certificate for somebody or something else')
+  }
+  return certificate
+}

@@ -1,0 +1,273 @@
+// One client connection from its startup message to its end: check, fetch credentials, dial, log in, relay, close. Called by
+// the engine; owns the connection to the target, its cancel key and its lines in the audit log.
+import type { AuditEventName } from '../../../shared/api.ts'
+import type { ErrorCode } from '../../../shared/errors.ts'
+import {
+  encodeAuthenticationOk,
+  encodeBackendKeyData,
+  encodeNegotiateProtocolVersion,
+} from '../../../shared/wire/postgres/backend-messages.ts'
+import { fatalError, SQLSTATE } from '../../../shared/wire/postgres/fatal-errors.ts'
+import { MessageFramer } from '../../../shared/wire/postgres/message-framer.ts'
+import { PostgresProtocolError } from '../../../shared/wire/postgres/protocol-error.ts'
+import { PosternError } from '../../../shared/errors.ts'
+import { StreamEndedError } from '../../../link/read-bytes.ts'
+import type { AuditLog, CredentialStore, EngineConnection, ReportError } from '../../seams.ts'
+import type { CancelKeys, Random } from './cancel-keys.ts'
+import { endedByPostern, lastWordsFor, StartupRefusal, targetVanished } from './client-errors.ts'
+import { checkStartup, readStartup, type ClientStartup } from './client-startup.ts'
+import { closeClient, closeTarget } from './closing.ts'
+import { relay, type RelayEnd } from './relay.ts'
+import { CLIENT_INTEREST, StatementLog, TARGET_INTEREST } from './statement-log.ts'
+import { cancelAtTarget } from './target-cancel.ts'
+import { dialTarget, type TargetConnection } from './target-dial.ts'
+import { logInToTarget, TargetRefusal, type TargetGreeting } from './target-login.ts'
+
+/** How long a client may take for its startup message, in ms (PostgreSQL's authentication_timeout is 60 s, too). */
+const STARTUP_TIMEOUT_MS = 60_000
+/** So many statements may be on their way to the audit log before the client has to wait for it. */
+const MAX_UNWRITTEN_EVENTS = 2_000
+
+export type ConnectionTools = {
+  credentials: CredentialStore
+  audit: AuditLog
+  reportError: ReportError
+  /** For TCP, TLS and login together. */
+  dialTimeoutMs: number
+  now: () => number
+  random: Random
+  keys: CancelKeys
+}
+
+/** Serves one connection. Resolves when it is over and everything is released; never rejects. */
+export async function serveConnection(connection: EngineConnection, tools: ConnectionTools): Promise<void> {
+  const { link, log, access } = connection
+  const gone = new AbortController()
+  void link.closed.then(() => gone.abort(new ClientGone()))
+  const signal = AbortSignal.any([connection.signal, gone.signal])
+  const events = auditOf(connection, tools.audit)
+  let lastWords: Buffer | undefined
+  try {
+    const startup = await readClient(connection, signal)
+    lastWords = await serveClient(startup, { connection, tools, signal, events })
+  } catch (error) {
+    if (connection.signal.aborted) lastWords = endedByPostern(connection.signal.reason)
+    else if (!gone.signal.aborted && !(error instanceof StreamEndedError)) {
+      lastWords = lastWordsFor(error, access.route.resource, (code, cause) => tools.reportError(code, cause, log)).bytes
+      if (error instanceof StartupRefusal)
+        events.record('access.denied', { code: error.code, text: error.message, asked: error.asked })
+    }
+  }
+  await closeClient(link, lastWords)
+}
+
+/** What a connection needs all along. */
+type Context = {
+  connection: EngineConnection
+  tools: ConnectionTools
+  /** The session's end, the server's stop, or the client's going. */
+  signal: AbortSignal
+  events: Audit
+}
+
+class ClientGone extends Error {
+  override readonly name = 'ClientGone'
+}
+
+async function readClient({ link, access }: EngineConnection, signal: AbortSignal): Promise<ClientStartup> {
+  const deadline = AbortSignal.any([signal, AbortSignal.timeout(STARTUP_TIMEOUT_MS)])
+  try {
+    return checkStartup(await readStartup(link.stream, deadline), access)
+  } catch (error) {
+    if (deadline.aborted && !signal.aborted) throw new PostgresProtocolError('the startup message did not come in time')
+    throw error
+  }
+}
+
+/** From an accepted startup message on; the last words to the client come back. */
+async function serveClient(startup: ClientStartup, context: Context): Promise<Buffer | undefined> {
+  const { connection, tools, signal, events } = context
+  const { database, applicationName } = startup
+  const opened = { database, application_name: applicationName }
+  const startedAt = tools.now()
+  events.record('connection.open', opened)
+  let end: ConnectionEnd = { reason: 'client', bytesFromClient: 0, bytesToClient: 0 }
+  try {
+    const target = await openTarget(startup, context)
+    end = await serveReady(target, startup, context)
+    return end.lastWords
+  } catch (error) {
+    if (signal.aborted) {
+      end = { ...end, reason: connection.signal.aborted ? 'ended' : 'client' }
+      throw error
+    }
+    const words = lastWordsFor(error, connection.access.route.resource, (code, cause) =>
+      tools.reportError(code, cause, connection.log),
+    )
+    end = { ...end, reason: words.code, errorId: words.errorId }
+    return words.bytes
+  } finally {
+    const { reason, errorId, bytesFromClient, bytesToClient } = end
+    const detail = { reason, ...(errorId === undefined ? {} : { errorId }), bytesFromClient, bytesToClient }
+    events.record('connection.close', { ...opened, ...detail, durationMs: tools.now() - startedAt })
+  }
+}
+
+type ConnectionEnd = {
+  /** Who ended it (`client`, `target`, `ended` by Postern), or the code of what went wrong. */
+  reason: 'client' | 'target' | 'ended' | ErrorCode
+  errorId?: string | undefined
+  bytesFromClient: number
+  bytesToClient: number
+  lastWords?: Buffer | undefined
+}
+
+type ReadyTarget = TargetConnection & { greeting: TargetGreeting }
+
+/**
+ * Credentials, dial and login, all within the dial timeout; the session's signal is looked at after each step (S5).
+ * @throws PosternError, TargetRefusal, PostgresProtocolError; the signal's reason.
+ */
+async function openTarget(startup: ClientStartup, { connection, tools, signal }: Context): Promise<ReadyTarget> {
+  const { resource, route } = connection.access
+  const deadline = AbortSignal.any([signal, AbortSignal.timeout(tools.dialTimeoutMs)])
+  let target: TargetConnection | undefined
+  try {
+    const password = await orAbort(tools.credentials.fetchPassword(resource.name, route.account), deadline)
+    target = await dialTarget(resource, deadline)
+    const { parameters } = startup
+    const { socket, serverEndPoint } = target
+    const login = { account: route.account, password, parameters, serverEndPoint, random: tools.random }
+    const greeting = await logInToTarget(socket, login, deadline)
+    await orAbort(connection.session.markActive(), deadline)
+    return { ...target, greeting }
+  } catch (error) {
+    target?.socket.destroy()
+    signal.throwIfAborted()
+    if (error instanceof PosternError || error instanceof TargetRefusal) throw error
+    // Silence, an end in the middle, or bytes of something that is no PostgreSQL: each is a target that cannot be used.
+    throw isFromTarget(error, deadline) ? new PosternError('target_unreachable', 'no login', { cause: error }) : error
+  }
+}
+
+const isFromTarget = (error: unknown, deadline: AbortSignal): boolean =>
+  deadline.aborted ||
+  error instanceof StreamEndedError ||
+  error instanceof PostgresProtocolError ||
+  (error instanceof Error && 'syscall' in error)
+
+/** The connection is ready: greet the client, relay, log, and clean up on the target's side. */
+async function serveReady(target: ReadyTarget, startup: ClientStartup, context: Context): Promise<ConnectionEnd> {
+  const { connection, tools, events } = context
+  const { link, session, access } = connection
+  const { socket, greeting } = target
+  const cancelTarget = async (signal: AbortSignal): Promise<void> => {
+    if (greeting.key !== undefined) await cancelAtTarget(access.resource, greeting.key, signal)
+  }
+  const { connectionId } = connection
+  const issued = tools.keys.issue({
+    sessionId: session.id,
+    connectionId,
+    route: access.route,
+    cancelAtTarget: cancelTarget,
+  })
+  let unwritten = 0
+  const statements = new StatementLog(({ event, detail }) => {
+    unwritten++
+    events.record(event, detail)
+  }, tools.now)
+  /** Both of our logs may ask the client to wait: one is bounded by answers, the other by the store. */
+  const hold = (): Promise<void> | undefined => {
+    if (unwritten < MAX_UNWRITTEN_EVENTS) return statements.room()
+    unwritten = 0
+    return Promise.all([statements.room(), tools.audit.flush()]).then(() => undefined)
+  }
+  const fromTarget = new MessageFramer(TARGET_INTEREST, (message) => statements.onTargetMessage(message))
+  const fromClient = new MessageFramer(CLIENT_INTEREST, (message) => statements.onClientMessage(message))
+  try {
+    link.stream.write(greet(startup, greeting, encodeBackendKeyData(issued.key)))
+    const { signal } = connection
+    const end = await relay({ client: link.stream, target: socket, fromClient, fromTarget, hold, signal })
+    const words = partingWords(end, statements, context)
+    // The client is told at once; what runs at the target is stopped meanwhile.
+    const clientClosed = closeClient(link, words.lastWords)
+    if (end.cause !== 'target' && statements.isBusy)
+      await cancelTarget(AbortSignal.timeout(tools.dialTimeoutMs)).catch((error: unknown) =>
+        connection.log.warn({ err: error }, 'a running statement could not be cancelled at the target'),
+      )
+    await Promise.all([closeTarget(socket, end.isTargetAtBoundary), clientClosed])
+    const { bytesFromClient, bytesToClient } = end
+    return { ...words, bytesFromClient, bytesToClient }
+  } finally {
+    issued.release()
+    socket.destroy()
+    statements.close()
+  }
+}
+
+/** Everything up to ReadyForQuery in one piece: the client logs in to us, so the answer is always yes here. */
+const greet = ({ unknownOptions }: ClientStartup, greeting: TargetGreeting, key: Buffer): Buffer =>
+  Buffer.concat([
+    ...(unknownOptions === undefined ? [] : [encodeNegotiateProtocolVersion(unknownOptions)]),
+    encodeAuthenticationOk(),
+    greeting.messages,
+    key,
+    greeting.ready,
+  ])
+
+/** What is left to say to the client, and why the connection ended. Nothing can be said in the middle of a message. */
+function partingWords(
+  end: RelayEnd,
+  statements: StatementLog,
+  { connection, tools }: Context,
+): Pick<ConnectionEnd, 'reason' | 'errorId' | 'lastWords'> {
+  const sayable = (bytes: Buffer) => (end.isClientAtBoundary ? bytes : undefined)
+  switch (end.cause) {
+    case 'client':
+      return { reason: 'client' }
+    case 'signal':
+      return { reason: 'ended', lastWords: sayable(endedByPostern(connection.signal.reason)) }
+    case 'target': {
+      if (statements.hasSeenTerminate) return { reason: 'client' }
+      if (statements.hasSeenFatal) return { reason: 'target' }
+      const errorId = tools.reportError(
+        'target_unreachable',
+        end.error ?? new Error('the target vanished'),
+        connection.log,
+      )
+      const lastWords = sayable(targetVanished(connection.access.route.resource, errorId))
+      return { reason: 'target_unreachable', errorId, lastWords }
+    }
+    case 'failed': {
+      const words =
+        end.error instanceof PostgresProtocolError
+          ? { reason: 'protocol' as const, lastWords: fatalError(SQLSTATE.protocolViolation, end.error.message) }
+          : { reason: 'internal' as const, ...internalWords(end.error, connection, tools) }
+      return { ...words, lastWords: sayable(words.lastWords) }
+    }
+  }
+}
+
+function internalWords(error: unknown, connection: EngineConnection, tools: ConnectionTools) {
+  const report = (code: ErrorCode, cause: unknown) => tools.reportError(code, cause, connection.log)
+  const { bytes, errorId } = lastWordsFor(error, connection.access.route.resource, report)
+  return { lastWords: bytes, errorId }
+}
+
+type Audit = { record: (event: AuditEventName, detail: Record<string, unknown>) => void }
+
+function auditOf({ session, connectionId, access, address }: EngineConnection, audit: AuditLog): Audit {
+  const { user, loginId, resource, account } = access.route
+  const who = { user, login: loginId, session: session.id, connection: connectionId, resource, account, address }
+  return { record: (event, detail) => audit.record({ event, ...who, detail }) }
+}
+
+/** The promise, or the signal's reason as soon as that aborts. */
+function orAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason as Error)
+    if (signal.aborted) onAbort()
+    signal.addEventListener('abort', onAbort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+  })
+}

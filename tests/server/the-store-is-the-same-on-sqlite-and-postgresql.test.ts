@@ -1,0 +1,281 @@
+// The migrations run on both dialects, and both take and give back the same rows and refuse the same ones.
+import { mkdtemp, rm } from 'node:fs/promises'
+import net from 'node:net'
+import { once } from 'node:events'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { sql } from 'kysely'
+import pino from 'pino'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { startPostgres, type RunningPostgres } from '../../demo/postgres/start-postgres.ts'
+import { isStoreUnreachable, openStore, type Store, type StoreLocation } from '../../server/store/store.ts'
+
+let directory: string
+let postgres: RunningPostgres
+let locations: Record<'sqlite' | 'postgres', StoreLocation>
+beforeAll(async () => {
+  directory = await mkdtemp(path.join(tmpdir(), 'postern-store-'))
+  const probe = net.createServer().listen(0, '127.0.0.1')
+  await once(probe, 'listening')
+  const { port } = probe.address() as net.AddressInfo
+  probe.close()
+  await once(probe, 'close')
+  const dataDir = await mkdtemp(path.join(tmpdir(), 'postern-store-pg-'))
+  postgres = await startPostgres({
+    dataDir,
+    port,
+    durable: false,
+    signal: AbortSignal.timeout(120_000),
+    log: pino({ level: 'silent' }),
+  })
+  locations = {
+    sqlite: { kind: 'sqlite', file: path.join(directory, 'store.sqlite') },
+    postgres: {
+      kind: 'postgres',
+      url: `postgresql://postgres:${encodeURIComponent(postgres.superuserPassword)}@127.0.0.1:${postgres.port}/postgres`,
+    },
+  }
+})
+afterAll(async () => {
+  await postgres.stop()
+  await rm(path.dirname(postgres.clusterDir), { recursive: true, force: true })
+  await rm(directory, { recursive: true, force: true })
+})
+
+const time = '2026-11-22T10:00:00.000Z'
+const session = (id: string, state: 'starting' | 'active' | 'ended') => ({
+  id,
+  route_id: 'route-1',
+  login_id: 'login-1',
+  user_name: 'alice',
+  resource: 'orders',
+  protocol: 'postgres',
+  account: 'reader',
+  address: '127.0.0.1:1',
+  state,
+  started_at: time,
+  active_at: null,
+  ended_at: null,
+  end_reason: null,
+})
+const route = {
+  id: 'route-1',
+  login_id: 'login-1',
+  resource: 'orders',
+  protocol: 'postgres',
+  account: 'reäder ☂',
+  created_at: time,
+}
+const audit = {
+  time,
+  event: 'login.succeeded',
+  user_name: 'alice',
+  login_id: null,
+  session_id: null,
+  connection_id: null,
+  resource: null,
+  account: null,
+  address: null,
+  detail: '{"a":1}',
+}
+
+/** The same rows, written and read back; everything that came out. */
+async function roundTrip({ db }: Store): Promise<unknown> {
+  await db
+    .insertInto('users')
+    .values({
+      name: 'alice',
+      email: null,
+      level: 'viewer',
+      disabled: 0,
+      password_hash: null,
+      totp_sealed: null,
+      totp_pending_sealed: null,
+      totp_last_step: 59_000_000,
+      created_at: time,
+    })
+    .execute()
+  await db.insertInto('roles').values({ name: 'dev', spec: '{}' }).execute()
+  await db.insertInto('grants').values({ user_name: 'alice', role: 'dev', until: null, created_at: time }).execute()
+  await db.insertInto('resources').values({ name: 'orders', protocol: 'postgres', spec: '{"ü":"☂"}' }).execute()
+  await db
+    .insertInto('resource_accounts')
+    .values({ resource: 'orders', position: 0, name: 'reader', password_sealed: null })
+    .execute()
+  await db
+    .insertInto('logins')
+    .values({
+      id: 'login-1',
+      user_name: 'alice',
+      address: '::1',
+      created_at: time,
+      expires_at: time,
+      ended_at: null,
+      ended_reason: null,
+    })
+    .execute()
+  await db.insertInto('routes').values(route).execute()
+  await db.insertInto('sessions').values(session('session-1', 'active')).execute()
+  const first = await db.insertInto('audit').values(audit).returning('seq').executeTakeFirstOrThrow()
+  const second = await db.insertInto('audit').values(audit).returning('seq').executeTakeFirstOrThrow()
+  await db
+    .insertInto('settings')
+    .values({ key: 'cluster', value: 'one' })
+    .onConflict((conflict) => conflict.column('key').doUpdateSet({ value: 'two' }))
+    .execute()
+  await db
+    .insertInto('ca_keys')
+    .values({ id: 'a', kind: 'user', certificate_pem: 'pem', key_sealed: 'v1:', created_at: time, state: 'active' })
+    .execute()
+  const { numDeletedRows } = await db.deleteFrom('settings').where('key', '=', 'nothing').executeTakeFirst()
+  const counted = await db
+    .selectFrom('audit')
+    .select((select) => select.fn.countAll().as('count'))
+    .executeTakeFirstOrThrow()
+  return {
+    seqs: [first.seq, second.seq, typeof first.seq],
+    counted,
+    numDeletedRows,
+    tables: await Promise.all(
+      (
+        [
+          'users',
+          'roles',
+          'grants',
+          'resources',
+          'resource_accounts',
+          'logins',
+          'routes',
+          'sessions',
+          'audit',
+          'settings',
+          'ca_keys',
+        ] as const
+      ).map((table) => db.selectFrom(table).selectAll().execute()),
+    ),
+  }
+}
+
+/** Each of these must be refused by the store itself, whatever the code above it does. */
+const refusals = ({ db }: Store): Record<string, () => Promise<unknown>> => ({
+  'a second running session of a route': () =>
+    db.insertInto('sessions').values(session('session-2', 'starting')).execute(),
+  'a second route of the same four': () =>
+    db
+      .insertInto('routes')
+      .values({ ...route, id: 'route-2' })
+      .execute(),
+  'a grant of nobody': () =>
+    db.insertInto('grants').values({ user_name: 'nobody', role: 'dev', until: null, created_at: time }).execute(),
+  'a grant of no role': () =>
+    db.insertInto('grants').values({ user_name: 'alice', role: 'none', until: null, created_at: time }).execute(),
+  'a second active CA of a kind': () =>
+    db
+      .insertInto('ca_keys')
+      .values({ id: 'b', kind: 'user', certificate_pem: 'pem', key_sealed: 'v1:', created_at: time, state: 'active' })
+      .execute(),
+  'a user twice': () =>
+    db
+      .insertInto('users')
+      .values({
+        name: 'alice',
+        email: null,
+        level: 'none',
+        disabled: 0,
+        password_hash: null,
+        totp_sealed: null,
+        totp_pending_sealed: null,
+        totp_last_step: 0,
+        created_at: time,
+      })
+      .execute(),
+})
+
+describe.each(['sqlite', 'postgres'] as const)('the store on %s', (kind) => {
+  it('takes and gives back the same rows, keeps its rules, and opens again with all of it', async () => {
+    const store = await openStore(locations[kind])
+    expect(await roundTrip(store)).toMatchObject({ seqs: [1, 2, 'number'], counted: { count: 2 }, numDeletedRows: 0n })
+    for (const [what, attempt] of Object.entries(refusals(store))) await expect(attempt(), what).rejects.toThrow()
+    await store.db.insertInto('sessions').values(session('session-0', 'ended')).execute()
+    await store.db.updateTable('sessions').set({ state: 'ended' }).where('id', '=', 'session-1').execute()
+    await store.db.insertInto('sessions').values(session('session-2', 'starting')).execute()
+    await store.close()
+    await store.close()
+
+    const again = await openStore(locations[kind])
+    await again.db.deleteFrom('users').where('name', '=', 'alice').execute()
+    for (const table of ['grants', 'logins', 'routes'] as const)
+      expect(await again.db.selectFrom(table).selectAll().execute(), table).toEqual([])
+    expect(await again.db.selectFrom('sessions').selectAll().execute()).toHaveLength(3)
+    await again.close()
+  })
+
+  it('undoes a transaction that fails, and runs others meanwhile', async () => {
+    const store = await openStore(locations[kind])
+    const failing = store.db.transaction().execute(async (trx) => {
+      await trx.insertInto('roles').values({ name: 'half', spec: '{}' }).execute()
+      throw new Error('no')
+    })
+    const other = store.db.insertInto('roles').values({ name: `whole`, spec: '{}' }).execute()
+    await expect(failing).rejects.toThrow('no')
+    await other
+    const names = (await store.db.selectFrom('roles').select('name').orderBy('name').execute()).map(({ name }) => name)
+    expect(names).toEqual(['dev', 'whole'])
+    await store.close()
+  })
+})
+
+it('both dialects gave back exactly the same rows', async () => {
+  const results = []
+  const fresh = path.join(directory, 'fresh.sqlite')
+  const admin = await openStore(locations.postgres)
+  await sql`create database fresh`.execute(admin.db)
+  await admin.close()
+  if (locations.postgres.kind !== 'postgres') throw new Error('unreachable')
+  for (const location of [
+    { kind: 'sqlite' as const, file: fresh },
+    { kind: 'postgres' as const, url: locations.postgres.url.replace(/postgres$/, 'fresh') },
+  ]) {
+    const store = await openStore(location)
+    results.push(await roundTrip(store))
+    await store.close()
+  }
+  expect(results[0]).toEqual(results[1])
+})
+
+it('SQLite runs in WAL with foreign keys', async () => {
+  if (locations.sqlite.kind !== 'sqlite') throw new Error('unreachable')
+  const raw = new DatabaseSync(locations.sqlite.file)
+  expect(raw.prepare('PRAGMA journal_mode').get()).toEqual({ journal_mode: 'wal' })
+  raw.close()
+})
+
+it('E3: a store that cannot be opened is named, without its password', async () => {
+  const refused = openStore({ kind: 'postgres', url: 'postgresql://postgres:hunter2@127.0.0.1:1/postern' })
+  await expect(refused).rejects.toMatchObject({ code: 'misconfigured' })
+  const text = await refused.catch((error: Error) => error.message)
+  expect(text).toContain('127.0.0.1:1/postern')
+  expect(text).not.toContain('hunter2')
+  await expect(openStore({ kind: 'sqlite', file: path.join(directory, 'no', 'such', 'folder') })).rejects.toMatchObject(
+    { code: 'misconfigured' },
+  )
+})
+
+it('W2: a store that went away is told apart from a wrong statement', async () => {
+  for (const kind of ['sqlite', 'postgres'] as const) {
+    const store = await openStore(locations[kind])
+    const wrong = await store.db
+      .selectFrom('users')
+      .select('nothing' as 'name')
+      .execute()
+      .catch((error: unknown) => error)
+    await store.close()
+    const gone = await store.db
+      .selectFrom('users')
+      .selectAll()
+      .execute()
+      .catch((error: unknown) => error)
+    expect([isStoreUnreachable(wrong), isStoreUnreachable(gone)], kind).toEqual([false, true])
+  }
+})

@@ -1,0 +1,292 @@
+// An access server for tests of the client core: real TLS 1.3, a real CA, the API endpoints that the core uses, the preamble,
+// and behind it a tiny PostgreSQL that answers simple queries (enough for psql) or echoes bytes. Its knobs are plain fields.
+import { constants, randomUUID, X509Certificate } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
+import { encodePreamble } from '../../link/preamble.ts'
+import { readBytes } from '../../link/read-bytes.ts'
+import { ERROR_CATALOGUE, type ErrorCode } from '../../shared/errors.ts'
+import { ALPN, formatIdentity, identityFromSubjectAltName, type Identity } from '../../shared/names.ts'
+import {
+  encodeAuthenticationOk,
+  encodeBackendKeyData,
+  encodeMessage,
+  encodeParameterStatus,
+  encodeReadyForQuery,
+} from '../../shared/wire/postgres/backend-messages.ts'
+import { parseStartupMessage } from '../../shared/wire/postgres/startup.ts'
+import { createTestCa, publicKeyOfCsr, type TestCa } from './certificates.ts'
+
+export const PASSWORD = 'open sesame'
+const MINUTE_MS = 60_000
+
+/** What the server saw, in order. */
+type Seen = {
+  logins: { user: string; totp: string | undefined }[]
+  /** Certificates issued: resource → how many. */
+  routes: string[]
+  closedRoutes: string[]
+  logouts: number
+  /** Connections on protocol ALPN names. */
+  dials: { alpn: string; identity: Identity; startup: Map<string, string> | undefined }[]
+  cancels: Buffer[]
+}
+
+export class FakeAccessServer {
+  readonly ca: TestCa
+  readonly seen: Seen = { logins: [], routes: [], closedRoutes: [], logouts: 0, dials: [], cancels: [] }
+  cluster = 'test'
+  userTtlMs = 60 * MINUTE_MS
+  routeTtlMs = 10 * MINUTE_MS
+  /** The server's clock. */
+  now: () => number = Date.now
+  resources = ['orders', 'payments']
+  /** Refuses to issue these routes. */
+  refusedRoutes = new Map<string, { code: ErrorCode; text: string }>()
+  /** Refuses dials in the preamble. */
+  refuseDial: ((identity: Identity) => { code: ErrorCode; text: string } | undefined) | undefined
+  /** Ended logins: the server says `login_expired`. */
+  endedLogins = new Set<string>()
+  /** Answers every API call with this instead. */
+  rawAnswer: { body: string; contentType: string; cut?: boolean } | undefined
+  /** Held before a login is answered. */
+  beforeLogin: (() => Promise<void>) | undefined
+  /** Names everybody's certificates wrongly. */
+  certificateUser: string | undefined
+  port = 0
+  readonly #sockets = new Set<TLSSocket>()
+  readonly #tls
+  readonly #http
+
+  constructor(options: { ca?: TestCa; notBefore?: Date; notAfter?: Date } = {}) {
+    this.ca = options.ca ?? createTestCa()
+    const { certPem, keyPem } = this.ca.issueServer(options)
+    this.#http = createHttpServer((request, response) => void this.#answer(request, response))
+    this.#tls = createTlsServer(
+      {
+        cert: certPem,
+        key: keyPem,
+        ca: this.ca.certPem,
+        minVersion: 'TLSv1.3',
+        requestCert: true,
+        rejectUnauthorized: false,
+        allowHalfOpen: true,
+        secureOptions: constants.SSL_OP_NO_TICKET,
+        ALPNCallback: ({ protocols }) => protocols.find((name) => Object.values<string>(ALPN).includes(name)),
+      } as Parameters<typeof createTlsServer>[0] & { allowHalfOpen: boolean },
+      (socket) => {
+        this.#sockets.add(socket)
+        socket.once('close', () => this.#sockets.delete(socket))
+        socket.on('error', () => undefined)
+        if (socket.alpnProtocol === ALPN.web || socket.alpnProtocol === ALPN.control) {
+          this.#http.emit('connection', socket)
+        } else {
+          this.#serveProtocol(socket).catch(() => socket.destroy())
+        }
+      },
+    )
+    this.#tls.on('tlsClientError', () => undefined)
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.port}`
+  }
+
+  async start(): Promise<this> {
+    this.#tls.listen(this.port, '127.0.0.1')
+    await once(this.#tls, 'listening')
+    this.port = (this.#tls.address() as AddressInfo).port
+    return this
+  }
+
+  async close(): Promise<void> {
+    if (!this.#tls.listening) return
+    const closed = once(this.#tls, 'close')
+    this.#tls.close()
+    this.dropConnections()
+    await closed
+  }
+
+  dropConnections(): void {
+    for (const socket of this.#sockets) socket.destroy()
+  }
+
+  // --- API ------------------------------------------------------------------------------------------------------------
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    let text = ''
+    for await (const chunk of request) text += String(chunk)
+    if (this.rawAnswer) {
+      const { body, contentType, cut } = this.rawAnswer
+      const length = Buffer.byteLength(body) + (cut ? 10 : 0)
+      response.writeHead(200, { 'content-type': contentType, 'content-length': length })
+      response.write(body, () => (cut ? request.socket.destroy() : response.end()))
+      return
+    }
+    const serverTime = new Date(this.now()).toISOString()
+    const [status, body] = await this.#handle(request, text === '' ? {} : JSON.parse(text))
+    response.writeHead(status, { 'content-type': 'application/json' })
+    response.end(JSON.stringify({ ...body, serverTime }))
+  }
+
+  async #handle(request: IncomingMessage, body: Record<string, string>): Promise<[number, object]> {
+    const identity = identityOf(request.socket as TLSSocket)
+    const what = `${request.method ?? ''} ${request.url ?? ''}`
+    if (what === 'GET /v1/cluster') {
+      return [200, { cluster: this.cluster, version: 'fake', protocolVersion: 1 }]
+    }
+    if (what === 'POST /v1/login') return this.#logIn(body)
+    if (!identity) return refusal('login_required', 'no certificate')
+    if (this.#isExpired(request.socket as TLSSocket, identity)) return refusal('login_expired', 'the login has expired')
+    if (what === 'POST /v1/logout') {
+      this.seen.logouts += 1
+      return [200, {}]
+    }
+    if (what === 'GET /v1/resources') return [200, { resources: this.resources.map(resourceView) }]
+    if (what === 'POST /v1/routes') return this.#issueRoute(identity, body)
+    const closing = /^POST \/v1\/routes\/([^/]+)\/close$/.exec(what)
+    if (closing?.[1]) {
+      this.seen.closedRoutes.push(closing[1])
+      return [200, { sessionId: null }]
+    }
+    return refusal('not_found', `no such endpoint: ${what}`)
+  }
+
+  async #logIn(body: Record<string, string>): Promise<[number, object]> {
+    await this.beforeLogin?.()
+    if (body['password'] !== PASSWORD) return refusal('bad_credentials', 'wrong user or password')
+    const user = body['user'] ?? ''
+    const loginId = randomUUID()
+    this.seen.logins.push({ user, totp: body['totp'] })
+    const identity = { kind: 'user' as const, cluster: this.cluster, user: this.certificateUser ?? user, loginId }
+    const { certificate, expiresAt } = this.#issue(identity, body['csr'] ?? '', this.userTtlMs)
+    return [200, { cluster: this.cluster, user, level: 'none', loginId, certificate, expiresAt }]
+  }
+
+  #issueRoute(identity: Identity, body: Record<string, string>): [number, object] {
+    const resource = body['resource'] ?? ''
+    const refused = this.refusedRoutes.get(resource)
+    if (refused) return refusal(refused.code, refused.text)
+    if (!this.resources.includes(resource)) return refusal('not_found', `no resource named ${resource}`)
+    const { cluster, user, loginId } = identity
+    const routeId = `${loginId}-${resource}-${body['account'] ?? ''}`.slice(0, 64)
+    this.seen.routes.push(resource)
+    const route = { kind: 'route' as const, cluster, user, loginId, routeId }
+    return [200, { routeId, ...this.#issue(route, body['csr'] ?? '', this.routeTtlMs) }]
+  }
+
+  #issue(identity: Identity, csrPem: string, ttlMs: number): { certificate: string; expiresAt: string } {
+    const notAfter = new Date(Math.floor((this.now() + ttlMs) / 1000) * 1000)
+    const notBefore = new Date(this.now() - 5 * MINUTE_MS)
+    const certificate = this.ca.issueClient(formatIdentity(identity), publicKeyOfCsr(csrPem), notBefore, notAfter)
+    return { certificate, expiresAt: notAfter.toISOString() }
+  }
+
+  #isExpired(socket: TLSSocket, identity: Identity): boolean {
+    const notAfter = socket.getPeerX509Certificate()?.validToDate.getTime() ?? 0
+    return notAfter <= this.now() || this.endedLogins.has(identity.loginId)
+  }
+
+  // --- protocols ------------------------------------------------------------------------------------------------------
+
+  async #serveProtocol(socket: TLSSocket): Promise<void> {
+    const identity = identityOf(socket)
+    const serverTime = new Date(this.now()).toISOString()
+    const refuse = (refused: { code: ErrorCode; text: string }) =>
+      socket.end(encodePreamble({ refused: { ...refused, version: 1, errorId: 'e-1', serverTime } }))
+    if (identity?.kind !== 'route') {
+      refuse({ code: 'bad_certificate', text: 'no route certificate' })
+      return
+    }
+    const alpn = String(socket.alpnProtocol)
+    const dial: Seen['dials'][number] = { alpn, identity, startup: undefined }
+    this.seen.dials.push(dial)
+    const isCancel = alpn === ALPN.postgresCancel
+    if (!isCancel && this.#isExpired(socket, identity)) {
+      refuse({ code: 'certificate_expired', text: 'the route certificate has expired' })
+      return
+    }
+    const refused = this.refuseDial?.(identity)
+    if (refused) {
+      refuse(refused)
+      return
+    }
+    socket.write(encodePreamble({ ok: { version: 1, sessionId: `s-${identity.routeId}`, serverTime } }))
+    const never = new AbortController().signal
+    if (isCancel) {
+      this.seen.cancels.push(await readBytes(socket, 16, never))
+      socket.end()
+      return
+    }
+    const length = await readBytes(socket, 4, never)
+    const rest = await readBytes(socket, length.readUInt32BE() - 4, never)
+    const { parameters } = parseStartupMessage(Buffer.concat([length, rest]))
+    dial.startup = new Map(parameters)
+    await speakPostgres(socket, parameters.get('database') === 'echo', never)
+  }
+}
+
+async function speakPostgres(socket: TLSSocket, isEcho: boolean, never: AbortSignal): Promise<void> {
+  socket.write(
+    Buffer.concat([
+      encodeAuthenticationOk(),
+      encodeParameterStatus('server_version', '15.0'),
+      encodeParameterStatus('client_encoding', 'UTF8'),
+      encodeBackendKeyData({ processId: 1, secret: 2 }),
+      encodeReadyForQuery(),
+    ]),
+  )
+  if (isEcho) {
+    socket.pipe(socket)
+    return
+  }
+  for (;;) {
+    const header = await readBytes(socket, 5, never)
+    const size = header.readUInt32BE(1) - 4
+    const body = size > 0 ? await readBytes(socket, size, never) : Buffer.alloc(0)
+    const type = String.fromCharCode(header[0] ?? 0)
+    if (type === 'X') {
+      socket.end()
+      return
+    }
+    if (type === 'Q') socket.write(oneRow(`you said: ${body.subarray(0, -1).toString()}`))
+  }
+}
+
+/** The answer to a simple query: one text column, one row. */
+function oneRow(text: string): Buffer {
+  const column = Buffer.concat([Buffer.from('answer\0'), Buffer.alloc(6), Buffer.from([0, 0, 0, 25, 0xff, 0xff])])
+  const description = Buffer.concat([Buffer.from([0, 1]), column, Buffer.from([0xff, 0xff, 0xff, 0xff, 0, 0])])
+  const value = Buffer.from(text)
+  const length = Buffer.alloc(4)
+  length.writeUInt32BE(value.length)
+  return Buffer.concat([
+    encodeMessage('T', description),
+    encodeMessage('D', Buffer.concat([Buffer.from([0, 1]), length, value])),
+    encodeMessage('C', Buffer.from('SELECT 1\0')),
+    encodeReadyForQuery(),
+  ])
+}
+
+function identityOf(socket: TLSSocket): Identity | undefined {
+  const certificate: X509Certificate | undefined = socket.getPeerX509Certificate()
+  return identityFromSubjectAltName(certificate?.subjectAltName)
+}
+
+const refusal = (code: ErrorCode, text: string): [number, object] => [
+  ERROR_CATALOGUE[code].http,
+  { error: { code, text } },
+]
+
+const resourceView = (name: string) => ({
+  name,
+  protocol: 'postgres',
+  description: '',
+  labels: {},
+  accounts: ['reader', 'writer'],
+  defaultAccount: 'reader',
+  databases: ['*'],
+  defaultDatabase: name,
+})

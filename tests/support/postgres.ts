@@ -1,0 +1,80 @@
+// A real PostgreSQL for tests: one cluster per test file, in a fresh directory that its user can enter, on a free port, gone
+// afterwards. Not durable: tests do not survive a power cut either.
+import { mkdtemp, chmod, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import { pino } from 'pino'
+import { afterAll, beforeAll } from 'vitest'
+import { findPostgresBinaries } from '../../demo/postgres/binaries.ts'
+import { startPostgres, type PostgresOptions, type RunningPostgres } from '../../demo/postgres/start-postgres.ts'
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  await new Promise((resolve) => server.close(resolve))
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  return address.port
+}
+
+export type TestPostgres = RunningPostgres & {
+  /** Runs one simple query as superuser. */
+  sql: (text: string, database?: string) => Promise<pg.QueryResult>
+  /** Stops it and removes its directory. */
+  close: () => Promise<void>
+}
+
+/** Starts a cluster of its own; the caller closes it. */
+export async function startTestPostgres(options: Partial<PostgresOptions> = {}): Promise<TestPostgres> {
+  const folder = await mkdtemp(join(tmpdir(), 'postern-pg-'))
+  await chmod(folder, 0o755)
+  const server = await startPostgres({
+    dataDir: join(folder, 'data'),
+    port: await freePort(),
+    durable: false,
+    maxConnections: 100,
+    binaries: await findPostgresBinaries({ searchPath: process.env['PATH'] }),
+    signal: AbortSignal.timeout(90_000),
+    log: pino({ level: 'silent' }),
+    ...options,
+  })
+  return {
+    ...server,
+    sql: (text, database = 'postgres') => runAsSuperuser(server, text, database),
+    close: async () => {
+      await server.stop()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+async function runAsSuperuser(server: RunningPostgres, text: string, database: string): Promise<pg.QueryResult> {
+  const { host, port, superuser: user, superuserPassword: password } = server
+  const client = new pg.Client({ host, port, user, password, database })
+  await client.connect()
+  try {
+    return await client.query(text)
+  } finally {
+    await client.end()
+  }
+}
+
+/** One cluster for all tests of a file; read `current` inside of tests and hooks. */
+export function useTestPostgres(options: Partial<PostgresOptions> = {}): { readonly current: TestPostgres } {
+  let cluster: TestPostgres | undefined
+  beforeAll(async () => {
+    cluster = await startTestPostgres(options)
+  })
+  afterAll(async () => {
+    await cluster?.close()
+  })
+  return {
+    get current() {
+      if (cluster === undefined) throw new Error('the test cluster runs inside of tests and hooks only')
+      return cluster
+    },
+  }
+}
