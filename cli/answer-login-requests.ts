@@ -3,6 +3,7 @@
 import { PosternError } from '../shared/errors.ts'
 import type { EventPayload, LoginOutcome, LoginPrompt } from '../shared/rpc.ts'
 import type { Core, Terminal } from './context.ts'
+import { asSentence } from './sentence.ts'
 import { signInByAsking } from './sign-in.ts'
 
 /** Why a question was withdrawn from the terminal. */
@@ -75,7 +76,7 @@ export function answerLoginRequests(core: Core, terminal: Terminal): LoginAnswer
       say(
         cancelled
           ? 'Login cancelled; what waited got an error. The gateway stays open.'
-          : `${error instanceof Error ? error.message : 'The login failed'} What waited got an error; the gateway stays open.`,
+          : `${asSentence(error instanceof Error ? error.message : 'the login failed')} What waited got an error; the gateway stays open.`,
       )
       lastOutcome = cancelled ? 'cancelled' : 'failed'
       await core.call('login.cancel', { requestId, outcome: cancelled ? 'cancelled' : 'failed' }).catch(() => undefined)

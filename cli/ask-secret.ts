@@ -114,8 +114,9 @@ export function askInTerminal(terminal: Terminal, question: Question): Promise<s
     question.signal.addEventListener('abort', onAbort, { once: true })
     stdin.on('end', onEnd)
     stdin.on('error', onEnd)
-    stderr.write(question.prompt)
+    // Raw before the prompt appears: a fast answer must neither be shown nor become a signal.
     stdin.setRawMode?.(true)
+    stderr.write(question.prompt)
     stdin.on('data', onData)
     stdin.resume()
   })

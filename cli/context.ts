@@ -18,6 +18,8 @@ export type Terminal = {
 
 /** The core as a host sees it; `client/connect.ts` makes one. */
 export interface Core {
+  /** What the core said of itself in its hello. */
+  readonly core: Result<'hello'>
   call<M extends Method>(method: M, params: Params<M>): Promise<Result<M>>
   /** Returns the function that stops listening. */
   on<E extends EventName>(event: E, listener: (payload: EventPayload<E>) => void): () => void

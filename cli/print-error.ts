@@ -1,6 +1,7 @@
 // How a command's failure reaches the person and the shell: one sentence on stderr with what to do next (or one JSON
 // line), and the exit code. Used by main.ts.
 import { exitCodeOf, PosternError, type ErrorCode } from '../shared/errors.ts'
+import { asSentence } from './sentence.ts'
 
 /** What helps where the error's own text does not say it yet. */
 const NEXT_STEP: Partial<Record<ErrorCode, { known: RegExp; text: string }>> = {
@@ -37,5 +38,7 @@ function textOf(error: unknown): string {
   if (!(error instanceof PosternError))
     return `unexpected failure: ${error instanceof Error ? error.message : String(error)}`
   const next = NEXT_STEP[error.code]
-  return next === undefined || next.known.test(error.message) ? error.message : `${error.message} ${next.text}`
+  return next === undefined || next.known.test(error.message)
+    ? error.message
+    : `${asSentence(error.message)} ${next.text}`
 }

@@ -105,15 +105,23 @@ async function attachToRunning(
   }
 }
 
-/** Resolves to undefined where nobody listens. */
+/**
+ * Resolves to undefined where nobody listens. The signal ends connecting only: `createConnection`'s own `signal` option would
+ * destroy the socket at the deadline even though it has long been connected.
+ */
 function connectSocket(path: string, signal: AbortSignal): Promise<Socket | undefined> {
   return new Promise((resolve, reject) => {
-    const socket = createConnection({ path, signal })
+    signal.throwIfAborted()
+    const socket = createConnection({ path })
+    const onAbort = () => socket.destroy(signal.reason as Error)
+    signal.addEventListener('abort', onAbort, { once: true })
     socket.once('connect', () => {
+      signal.removeEventListener('abort', onAbort)
       socket.removeAllListeners('error')
       resolve(socket)
     })
     socket.once('error', (error: NodeJS.ErrnoException) => {
+      signal.removeEventListener('abort', onAbort)
       if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') resolve(undefined)
       else reject(error)
     })

@@ -148,7 +148,8 @@ export async function startCore(options: CoreOptions): Promise<Core> {
       }),
     'profile.add': async (params, _host, signal) => (await profiles.add(params, signal)).view(),
     'login.submit': async (params, _host, signal) => {
-      const profile = profiles.resolve(params.profile)
+      const requested = params.requestId === undefined ? undefined : requests.profileOf(params.requestId)
+      const profile = profiles.resolve(params.profile ?? requested)
       const answered = requests.submitting(profile.name, params.requestId)
       try {
         await logIn(profile, params, now, signal)

@@ -2,7 +2,7 @@
 // prepares the directory) and by connect.ts (which finds the running core through it).
 import { createHash } from 'node:crypto'
 import { chmod, lstat, mkdir, readFile, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { PosternError } from '../shared/errors.ts'
 
@@ -63,7 +63,8 @@ export async function prepareHome(dir: string, uid: number | undefined): Promise
     )
   }
   await chmod(dir, 0o700)
-  const home = homeAt(dir)
+  // The core runs in another working directory than the host that started it.
+  const home = homeAt(resolve(dir))
   await mkdir(home.profilesDir, { recursive: true, mode: 0o700 })
   return home
 }

@@ -31,7 +31,8 @@ export function readBytes(stream: Duplex, size: number, signal: AbortSignal): Pr
       onAbort()
       return
     }
-    if (stream.destroyed) {
+    // An end that came while nobody listened is not told again.
+    if (stream.destroyed || stream.readableEnded) {
       onEnd()
       return
     }

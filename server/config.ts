@@ -74,12 +74,17 @@ const KNOWN_KEYS: Record<string, string[]> = {
   store: Object.keys(PostgresStore.shape),
 }
 
-export type ServerConfig = Omit<z.output<typeof Settings>, 'store' | 'serverNames' | 'dataDir' | 'masterKeyFile'> & {
+export type ServerConfig = Omit<
+  z.output<typeof Settings>,
+  'store' | 'serverNames' | 'dataDir' | 'masterKeyFile' | 'log'
+> & {
   serverNames: string[]
   /** Absolute. */
   dataDir: string
   /** Absolute. */
   masterKeyFile: string
+  /** Lines go to the file (absolute), or to standard error. */
+  log: { level: z.output<typeof Log>['level']; file?: string }
   /** A PostgreSQL URL may hold a password: never log it. */
   store: StoreLocation
 }
@@ -112,6 +117,10 @@ export function loadConfig(file: string | undefined, overrides: ConfigOverrides 
     dataDir,
     serverNames: settings.serverNames ?? defaultServerNames(listen.host),
     masterKeyFile: path.resolve(base, settings.masterKeyFile ?? path.join(dataDir, 'master.key')),
+    log: {
+      level: settings.log.level,
+      ...(settings.log.file === undefined ? {} : { file: path.resolve(base, settings.log.file) }),
+    },
     store:
       settings.store.kind === 'sqlite'
         ? { kind: 'sqlite', file: path.join(dataDir, 'postern.sqlite') }

@@ -97,8 +97,8 @@ settingsFlags(program.command('start'))
         : `Postern access server of cluster ${ready.cluster} listens on ${ready.address}\nCA fingerprint ${ready.fingerprint}`,
     )
     await server.stop(await ended)
-    // Anything that still holds the loop is a leak; the process ends by itself when there is none.
-    process.stdin.unref()
+    // The process ends by itself now: anything else that held the loop would be a leak.
+    if (flags.stopWithParent) process.stdin.destroy()
   })
 
 /** One process has all roles for now: anything else would silently lack what it was asked to leave out. */

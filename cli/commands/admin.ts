@@ -42,6 +42,7 @@ function checked(draft: Draft): AdminDocument {
 }
 
 async function askSecrets(context: Context, prompts: string[], fromStdin: boolean): Promise<string[]> {
+  if (prompts.length === 0) return []
   if (fromStdin) {
     const lines = await readLines(context.terminal.stdin)
     if (lines.length < prompts.length || lines.some((line) => line === ''))

@@ -117,7 +117,7 @@ async function keepOpen(
       if (changed.id !== gateway.id || changed.state === state) return
       state = changed.state
       if (state === 'closed') closedElsewhere(changed.stateText ?? 'The gateway was closed.')
-      else report(context, options, 'state', changed.stateText ?? `The gateway is ${state}.`, { state })
+      else reportState(context, options, changed)
     })
     const interrupted = new Promise<Ending>((resolve) => {
       const onInterrupt = () => resolve('interrupted')
@@ -191,6 +191,17 @@ function sayLoginNeeded(context: Context, core: Core, options: GatewayOpenOption
       })
     })
     .catch(() => undefined)
+}
+
+/** Machines hear of every state; people of those that the prompt, or psql itself, does not tell them. */
+function reportState(context: Context, options: GatewayOpenOptions, gateway: GatewayView): void {
+  const { state } = gateway
+  if (!options.json && (state === 'listening' || state === 'waiting for login' || state === 'starting')) return
+  const text =
+    state === 'needs login' && context.terminal.canAsk
+      ? 'The login has expired; the next connection asks for it here.'
+      : (gateway.stateText ?? `The gateway is ${state}.`)
+  report(context, options, 'state', text, { state })
 }
 
 /** Something happened to the open gateway: stderr for people, one JSON line with an `event` key for machines as well. */

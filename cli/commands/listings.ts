@@ -55,7 +55,7 @@ export async function status(context: Context, options: Json): Promise<void> {
     const { profiles, current } = await core.call('profile.list', {})
     const { gateways } = await core.call('gateway.list', {})
     if (options.json) {
-      writeJson(context, { profiles, current, gateways })
+      writeJson(context, { core: { pid: core.core.pid, version: core.core.appVersion }, profiles, current, gateways })
       return
     }
     const { stdout } = context.terminal

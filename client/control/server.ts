@@ -1,7 +1,7 @@
 // The core's end of the control socket: accepts hosts, insists on `hello` first, checks what they send against the contract
 // and hands calls to core.ts. A peer that goes away is a host that detached; its running calls are aborted.
 import { randomUUID } from 'node:crypto'
-import { rm } from 'node:fs/promises'
+import { chmod, rm } from 'node:fs/promises'
 import { createServer, type Socket } from 'node:net'
 import type { Logger } from 'pino'
 import { z } from 'zod'
@@ -44,7 +44,7 @@ const ACROSS_VERSIONS: readonly string[] = ['core.retire', 'core.stop']
 /** Time for a host to say hello, in ms. */
 const HELLO_DEADLINE_MS = 10_000
 
-/** Listens on a Unix socket that only the person can open (its directory is 0700, itself 0600 by the process's umask). */
+/** Listens on a Unix socket that only the person can open: its directory is 0700 (nobody gets in before the chmod), itself 0600. */
 export async function serveControlSocket(options: Options): Promise<ControlServer> {
   const { path, log } = options
   // The lock of the home is ours, so a socket file that lies there is what a killed core left behind.
@@ -60,6 +60,7 @@ export async function serveControlSocket(options: Options): Promise<ControlServe
     server.once('error', reject)
     server.listen(path, () => resolve())
   })
+  await chmod(path, 0o600)
   server.on('error', (error) => log.error({ err: error }, 'control socket failed'))
 
   let closing: Promise<void> | undefined

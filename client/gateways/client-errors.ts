@@ -13,7 +13,9 @@ import {
 export type ErrorContext = { profile: string; resource: string; account: string; loginCommand: string }
 
 /** How long a client may take to read its error and go, in ms. */
-const GOODBYE_DEADLINE_MS = 2000
+export const GOODBYE_DEADLINE_MS = 2000
+/** The same when a gateway closes: its connections end at once (G19). */
+export const HASTY_GOODBYE_DEADLINE_MS = 250
 
 /** The FATAL ErrorResponse for an error that keeps a client out. */
 export function postgresErrorFor(error: unknown, context: ErrorContext): Buffer {
@@ -38,10 +40,10 @@ const LOGIN_OUTCOMES: Partial<Record<ErrorCode, ExpiredSession['outcome']>> = {
  * Sends the last bytes and waits until the client has gone. Unread bytes would make the kernel reset the connection and throw
  * the error away, so what still comes is read and dropped.
  */
-export async function sayGoodbye(socket: Socket, bytes: Buffer): Promise<void> {
+export async function sayGoodbye(socket: Socket, bytes: Buffer, deadlineMs: number): Promise<void> {
   if (socket.destroyed) return
   const gone = new Promise<void>((resolve) => socket.once('close', () => resolve()))
-  const deadline = setTimeout(() => socket.destroy(), GOODBYE_DEADLINE_MS)
+  const deadline = setTimeout(() => socket.destroy(), deadlineMs)
   socket.resume()
   socket.once('end', () => socket.destroySoon())
   socket.end(bytes)

@@ -11,7 +11,7 @@ import type { Profile } from '../profiles/profile.ts'
 import type { Wanting } from '../renewal/login-requests.ts'
 import type { Renewal } from '../renewal/renewal.ts'
 import type { Route, RouteCertificate } from '../renewal/route-certificates.ts'
-import { postgresErrorFor, sayGoodbye } from './client-errors.ts'
+import { GOODBYE_DEADLINE_MS, HASTY_GOODBYE_DEADLINE_MS, postgresErrorFor, sayGoodbye } from './client-errors.ts'
 import { readPostgresFirstMessage } from './first-message/postgres.ts'
 import { ClientGoneError, holdClient } from './held-client.ts'
 import type { CheckLocalUser } from './local-user.ts'
@@ -170,9 +170,10 @@ async function carryCancel(request: Buffer, context: ConnectionContext): Promise
   }
 }
 
-function refuse(socket: Socket, error: unknown, { profile, route }: ConnectionContext): Promise<void> {
+function refuse(socket: Socket, error: unknown, { profile, route, signal }: ConnectionContext): Promise<void> {
   const names = { profile: profile.name, resource: route.resource, account: route.account }
-  return sayGoodbye(socket, postgresErrorFor(error, { ...names, loginCommand: profile.loginCommand() }))
+  const bytes = postgresErrorFor(error, { ...names, loginCommand: profile.loginCommand() })
+  return sayGoodbye(socket, bytes, signal.aborted ? HASTY_GOODBYE_DEADLINE_MS : GOODBYE_DEADLINE_MS)
 }
 
 const anotherUser = (): PosternError =>

@@ -45,6 +45,8 @@ export class Gateways {
   readonly #open = new Map<string, Gateway>()
   readonly #stored = new Map<string, StoredGateway>()
   readonly #opening = new Map<string, SingleFlight<Gateway>>()
+  /** A gateway that is still closing would take the new one's route and port record with it: opening it again waits. */
+  readonly #closing = new Map<string, Promise<void>>()
   #writing: Promise<void> = Promise.resolve()
 
   constructor(options: Options) {
@@ -90,6 +92,7 @@ export class Gateways {
     signal: AbortSignal,
   ): Promise<{ gateway: Gateway; owned: boolean }> {
     const id = gatewayIdOf(profile.name, resource, opening.account)
+    await this.#closing.get(id)
     const existing = this.#open.get(id)
     if (existing) return { gateway: await this.#reopen(existing, opening), owned: false }
     const flight = this.#opening.get(id) ?? new SingleFlight<Gateway>()
@@ -99,7 +102,10 @@ export class Gateways {
       opener.isUs = true
       const route: Route = { gatewayId: id, resource, protocol: 'postgres', account: opening.account }
       await authorise(route, abandoned)
-      return this.#listen(profile, resource, opening, host.id)
+      const opened = await this.#listen(profile, resource, opening, host.id)
+      // Its host left in the last moment.
+      if (abandoned.aborted && opened.keep === 'attached') await this.#closeOne(opened)
+      return opened
     }, signal)
     return { gateway, owned: opener.isUs && gateway.keep === 'attached' }
   }
@@ -208,7 +214,7 @@ export class Gateways {
     }
     const ports =
       chosen === undefined
-        ? portCandidates(id, this.#options.ephemeral, new Set(reserved.keys()), PORT_TRIES)
+        ? portCandidates(`${this.#options.file}#${id}`, this.#options.ephemeral, new Set(reserved.keys()), PORT_TRIES)
         : [chosen]
     let conflict: Error | undefined
     for (const port of ports) {
@@ -251,7 +257,13 @@ export class Gateways {
     })
   }
 
-  async #closeOne(gateway: Gateway): Promise<void> {
+  #closeOne(gateway: Gateway): Promise<void> {
+    const closing = this.#closing.get(gateway.id) ?? this.#closeNow(gateway)
+    this.#closing.set(gateway.id, closing)
+    return closing.finally(() => this.#closing.delete(gateway.id))
+  }
+
+  async #closeNow(gateway: Gateway): Promise<void> {
     this.#open.delete(gateway.id)
     const renewal = this.#options.renewalOf(gateway.profile)
     const routeId = renewal.certificates.find(gateway.id)?.identity.routeId

@@ -14,7 +14,7 @@ type Deps = { gateways: Gateways; requests: LoginRequests; renewalOf: (profile: 
 /**
  * Opens a gateway for a host. A login that has expired is asked for through that host; where it cannot ask, a gateway that is
  * known opens as *needs login*, an unknown one does not.
- * @throws PosternError `login_required`, `not_found`, `port_conflict`, or the server's refusal
+ * @throws PosternError `login_required`, `resource_denied`, `port_conflict`, or the server's refusal
  */
 export async function openGateway(
   deps: Deps,
@@ -63,7 +63,7 @@ export async function openGateway(
   return { gateway: opened.gateway.view(asked.database), owned: opened.owned }
 }
 
-/** @throws PosternError `not_found` naming what there is */
+/** @throws PosternError `resource_denied` naming what there is; whether it exists at all is not told */
 async function lookUp(
   profile: Profile,
   asked: ParsedParams<'gateway.open'>,
@@ -74,7 +74,7 @@ async function lookUp(
   if (!resource) {
     const names = resources.map((one) => one.name).join(', ') || 'none'
     throw new PosternError(
-      'not_found',
+      'resource_denied',
       `no resource named ${asked.resource} is there for you on ${profile.name}; there are: ${names}`,
     )
   }

@@ -1,5 +1,5 @@
-// Which port a gateway gets: chosen once, the same one on every machine with the same names if it is free, outside the
-// range from which the system takes ports for outgoing connections (G15, G16). Called by gateways.ts.
+// Which port a gateway gets: chosen once, the same one for the same names in the same home if it is free, outside the range
+// from which the system takes ports for outgoing connections (G15, G16). Called by gateways.ts.
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { PosternError } from '../../shared/errors.ts'
@@ -30,14 +30,13 @@ export function portCandidates(
   reserved: ReadonlySet<number>,
   count: number,
 ): number[] {
-  const size = HIGHEST_PORT - LOWEST_PORT + 1
-  const start = createHash('sha256').update(key).digest().readUInt32BE() % size
-  const ports: number[] = []
-  for (let step = 0; step < size && ports.length < count; step++) {
-    const port = LOWEST_PORT + ((start + step) % size)
-    if ((port < ephemeral.first || port > ephemeral.last) && !reserved.has(port)) ports.push(port)
+  const allowed: number[] = []
+  for (let port = LOWEST_PORT; port <= HIGHEST_PORT; port++) {
+    if (port < ephemeral.first || port > ephemeral.last) allowed.push(port)
   }
-  return ports
+  const start = createHash('sha256').update(key).digest().readUInt32BE() % allowed.length
+  const inOrder = [...allowed.slice(start), ...allowed.slice(0, start)]
+  return inOrder.filter((port) => !reserved.has(port)).slice(0, count)
 }
 
 /** A port that somebody else has: named, with the way out, never answered by a silent new number. */

@@ -15,25 +15,30 @@ const REPORT_INTERVAL_MS = 100
 const TIMEOUT_MAX_MS = 2 ** 31 - 1
 
 export function createGatewayReports(hosts: Hosts): GatewayReports {
-  const pending = new Map<string, NodeJS.Timeout>()
+  const pending = new Map<string, { gateway: Gateway; timer: NodeJS.Timeout }>()
   const lastSent = new Map<string, string>()
   const expiries = new Map<string, NodeJS.Timeout>()
 
-  const report = (gateway: Gateway): void => {
-    pending.delete(gateway.id)
-    const view = gateway.view()
+  const report = (id: string): void => {
+    const view = pending.get(id)?.gateway.view()
+    pending.delete(id)
     const text = JSON.stringify(view)
-    if (lastSent.get(gateway.id) === text) return
-    lastSent.set(gateway.id, text)
+    if (!view || lastSent.get(id) === text) return
+    lastSent.set(id, text)
     hosts.broadcast('gateway.changed', view)
   }
 
   return {
     changed(gateway) {
-      if (pending.has(gateway.id)) return
-      const timer = setTimeout(() => report(gateway), REPORT_INTERVAL_MS)
+      const waiting = pending.get(gateway.id)
+      if (waiting) {
+        // It may have been closed and opened again meanwhile: the one that is there now counts.
+        waiting.gateway = gateway
+        return
+      }
+      const timer = setTimeout(() => report(gateway.id), REPORT_INTERVAL_MS)
       timer.unref()
-      pending.set(gateway.id, timer)
+      pending.set(gateway.id, { gateway, timer })
     },
     lookAgainAt(profile, inMs, look) {
       clearTimeout(expiries.get(profile))
@@ -43,7 +48,8 @@ export function createGatewayReports(hosts: Hosts): GatewayReports {
       expiries.set(profile, timer)
     },
     close() {
-      for (const timer of [...pending.values(), ...expiries.values()]) clearTimeout(timer)
+      for (const { timer } of pending.values()) clearTimeout(timer)
+      for (const timer of expiries.values()) clearTimeout(timer)
     },
   }
 }

@@ -173,7 +173,7 @@ export class Profile {
   /** What an answer of the server, or its absence, says about the login; called with every error of a call or a dial. */
   noteFailure(error: unknown, presented: UserCertificate | undefined): void {
     if (!(error instanceof PosternError)) return
-    this.#isOffline = error.kind === 'unreachable'
+    this.#isOffline = error.code === 'server_unreachable'
     // An answer to a certificate that was swapped meanwhile says nothing about the new one.
     if (presented === undefined || presented !== this.#certificate) return
     if (error.kind === 'expired') this.#isEnded = true
@@ -200,6 +200,7 @@ export class Profile {
     try {
       const answer = await callApi(context, call, schema)
       this.noteReached()
+      if (certificate) this.#isRefused = false
       return answer
     } catch (error) {
       this.noteFailure(error, certificate)

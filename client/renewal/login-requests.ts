@@ -76,6 +76,11 @@ export class LoginRequests {
     return this.#of(profile).coolDown !== undefined
   }
 
+  /** The profile that an open request is for. */
+  profileOf(requestId: string): string | undefined {
+    return this.#find(requestId)?.profile.name
+  }
+
   /** The person has begun to fill it in: it outlives the last waiting client (G8). */
   touch(requestId: string): void {
     const request = this.#find(requestId)

@@ -1,6 +1,7 @@
 // Who is it, and may they? Judges client certificates and routes afresh on every call (C4), by the store as it is now.
 // Called by the router on each connection, by the web API on each request, by sessions after a change of roles.
 import { X509Certificate } from 'node:crypto'
+import type { ResourceSpec } from '../../shared/api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import { identityFromSubjectAltName, type Identity } from '../../shared/names.ts'
 import type { Authority } from '../ca/authority.ts'
@@ -8,7 +9,6 @@ import type { AccessCheck, Clock, Route, RouteAccess } from '../seams.ts'
 import type { Db } from '../store/store.ts'
 import { readHeldRoles, readResources } from './records.ts'
 import { allowanceFor, allowedAccounts, type Allowance } from './roles.ts'
-import type { ResourceSpec } from '../../shared/api.ts'
 
 /** How much a certificate may be younger than our clock says, in ms: two servers of one cluster may differ. */
 const NOT_BEFORE_LEEWAY_MS = 60_000

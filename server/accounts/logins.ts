@@ -1,6 +1,6 @@
 // Logins: opens one after its proofs, ends one or all of a person. Called by the web API. A login is a row; its
 // certificate, its routes and their sessions live no longer than it.
-import { randomUUID } from 'node:crypto'
+import { randomUUID, type KeyObject } from 'node:crypto'
 import type { LoginRequest, LoginResponse, PermissionLevel, SetupRequest } from '../../shared/api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { Authority } from '../ca/authority.ts'
@@ -12,7 +12,6 @@ import { hashPassword } from './password.ts'
 import { provePassword, proveTotp } from './proof.ts'
 import type { RateLimit } from './rate-limit.ts'
 import { consumeSetupCode, isSetupPending } from './setup-code.ts'
-import type { KeyObject } from 'node:crypto'
 
 export type LoginsOptions = {
   db: Db

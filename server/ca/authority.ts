@@ -8,8 +8,8 @@ import {
   generateKeyPairSync,
   randomBytes,
   X509Certificate,
+  type KeyObject,
 } from 'node:crypto'
-import type { KeyObject } from 'node:crypto'
 import { PosternError } from '../../shared/errors.ts'
 import { formatIdentity, type RouteIdentity, type UserIdentity } from '../../shared/names.ts'
 import type { MasterKey } from '../secrets/master-key.ts'

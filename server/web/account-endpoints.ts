@@ -31,6 +31,7 @@ export const accountEndpoints: readonly Endpoint[] = [
     method: 'POST',
     path: '/v1/logout',
     level: 'none',
+    takesExpired: true,
     input: LogoutRequest,
     handle: async ({ parts, actor }, { everywhere }) => {
       await parts.logins.logOut(actor.user, actor.loginId, everywhere)

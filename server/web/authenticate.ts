@@ -11,11 +11,13 @@ import type { Actor, ApiParts } from './endpoint.ts'
 
 /**
  * The person behind the connection's user certificate.
+ * @param options.allowExpired takes one that has run out, of a login that was not ended
  * @throws PosternError `login_required` without one; what AccessCheck.authenticate throws for a bad or expired one
  */
 export async function authenticateRequest(
   { access, db }: Pick<ApiParts, 'access' | 'db'>,
   socket: Socket,
+  options: { allowExpired: boolean },
 ): Promise<Actor> {
   const certificate = socket instanceof TLSSocket ? certificateOf(socket) : undefined
   if (certificate === undefined)
@@ -23,7 +25,7 @@ export async function authenticateRequest(
       'login_required',
       `log in first: this needs a user certificate, on the ALPN name ${ALPN.control}`,
     )
-  const { user, loginId } = await access.authenticate(certificate, 'user')
+  const { user, loginId } = await access.authenticate(certificate, 'user', options)
   const row = await db
     .selectFrom('logins')
     .innerJoin('users', 'users.name', 'logins.user_name')

@@ -45,6 +45,8 @@ export type Endpoint = {
   /** `:name` stands for one segment. */
   path: string
   access: EndpointAccess
+  /** Ends something of one's own and gives nothing, so a certificate that has run out will do (closing, logging out). */
+  takesExpired: boolean
   /** Schema of the query (GET) or the body (the others). */
   input: z.ZodType | undefined
   /** `input` is what the schema made; `actor` is there unless the endpoint is anonymous. */
@@ -62,6 +64,7 @@ export function anonymous<I extends z.ZodType>(
     method: definition.method,
     path: definition.path,
     access: 'anonymous',
+    takesExpired: false,
     input,
     handle: (request, value) => handle(request, trusted<I>(value)),
   }
@@ -71,6 +74,7 @@ export function anonymous<I extends z.ZodType>(
 export function signedIn<I extends z.ZodType>(
   definition: Definition<I> & {
     level: PermissionLevel
+    takesExpired?: true
     handle: (request: ApiRequest & { actor: Actor }, input: z.output<I>) => Promise<Answer>
   },
 ): Endpoint {
@@ -79,6 +83,7 @@ export function signedIn<I extends z.ZodType>(
     method: definition.method,
     path: definition.path,
     access: definition.level,
+    takesExpired: definition.takesExpired ?? false,
     input,
     handle: async (request, value, actor) => {
       if (!actor) throw new Error(`${definition.path} was called without an actor`)

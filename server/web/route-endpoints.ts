@@ -46,6 +46,7 @@ export const routeEndpoints: readonly Endpoint[] = [
     method: 'POST',
     path: '/v1/routes/:routeId/close',
     level: 'none',
+    takesExpired: true,
     handle: async ({ parts, actor, params }) => {
       const route = await parts.access.findRoute(params['routeId'] ?? '')
       // The person's other logins too: the gateway may have been opened before the latest login.

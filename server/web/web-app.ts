@@ -117,6 +117,11 @@ function serveEndpoints(app: FastifyInstance, parts: ApiParts, stopping: AbortSi
     }
   })
 
+  // A stopping server keeps no connection for a next request.
+  app.addHook('onSend', async (_request, reply) => {
+    if (stopping.aborted) void reply.header('connection', 'close')
+  })
+
   const actors = new WeakMap<FastifyRequest, Actor>()
   for (const endpoint of ENDPOINTS) {
     app.route({
@@ -124,7 +129,7 @@ function serveEndpoints(app: FastifyInstance, parts: ApiParts, stopping: AbortSi
       url: endpoint.path,
       onRequest: async (request) => {
         if (endpoint.access === 'anonymous') return
-        const actor = await authenticateRequest(parts, request.raw.socket)
+        const actor = await authenticateRequest(parts, request.raw.socket, { allowExpired: endpoint.takesExpired })
         actors.set(request, actor)
         authoriseRequest(actor, endpoint.access, `${endpoint.method} ${endpoint.path}`)
       },

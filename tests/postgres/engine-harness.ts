@@ -55,19 +55,20 @@ export async function startHarness(options: HarnessOptions) {
     id: 'session-1',
     route,
     signal: end.signal,
-    markActive: async () => {
+    markActive: () => {
       state.isActive = true
       state.activations++
+      return Promise.resolve()
     },
   }
   const engine = createPostgresEngine({
-    credentials: { fetchPassword: options.fetchPassword ?? (async () => options.password) },
+    credentials: { fetchPassword: options.fetchPassword ?? (() => Promise.resolve(options.password)) },
     audit: {
       record: (entry) => {
         events.push(entry)
         for (const wake of watchers) wake()
       },
-      flush: options.flush ?? (async () => undefined),
+      flush: options.flush ?? (() => Promise.resolve()),
     },
     reportError: (code, cause) => {
       const errorId = `E${reported.length + 1}`

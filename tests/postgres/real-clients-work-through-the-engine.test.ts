@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { useTestPostgres } from '../support/postgres.ts'
 import { APP_PASSWORD, psql, run, SHOP_SQL, startHarness, type Harness } from './engine-harness.ts'
@@ -67,12 +70,14 @@ describe('pgbench', () => {
     expect(code).toBe(0)
   })
   it('DB1: pgbench in pipeline mode runs its transactions', async () => {
-    const script = ['\\startpipeline', ...Array(50).fill('select 1;'), '\\syncpipeline'].slice(0, 51)
-    const { code, stdout } = await run(
-      'pgbench',
-      ['-n', '-M', 'extended', '-f', '/dev/stdin', '-t', '20', engine.url()],
-      `${[...script, '\\endpipeline'].join('\n')}\n`,
-    ).done
+    const folder = await mkdtemp(join(tmpdir(), 'postern-bench-'))
+    const script = join(folder, 'pipeline.sql')
+    await writeFile(
+      script,
+      ['\\startpipeline', ...Array<string>(500).fill('select 1;'), '\\endpipeline', ''].join('\n'),
+    )
+    const { code, stdout } = await run('pgbench', ['-n', '-M', 'extended', '-f', script, '-t', '20', engine.url()]).done
+    await rm(folder, { recursive: true })
     expect(stdout).toContain('number of transactions actually processed: 20/20')
     expect(code).toBe(0)
   })
@@ -112,6 +117,7 @@ it('DB1: every connection is in the log with its application, database and bytes
 it('S2: nothing is left open when the connections are over', async () => {
   await engine.settled()
   expect(engine.serving.size).toBe(0)
+  expect(engine.events.filter(({ detail }) => JSON.stringify(detail).includes('"unknown"'))).toEqual([])
   const { rows } = await cluster.current.sql("select count(*)::int as n from pg_stat_activity where usename = 'app'")
   expect(rows).toEqual([{ n: 0 }])
 })

@@ -105,7 +105,8 @@ describe('bulk data', () => {
       const [upEnd, got] = await Promise.all([sent, received])
       clearInterval(watch)
       expect(upEnd).toMatchObject({ code: 0, stderr: '' })
-      expect(got).toMatchObject({ n: ROWS, rest: '' })
+      expect(await down.ended).toMatchObject({ code: 0, stderr: '' })
+    expect(got).toMatchObject({ n: ROWS, rest: '' })
       expect(got.bytes).toBeGreaterThan(1_000_000_000)
       const arrived = await psql(gateway.url, [
         '-c',

@@ -69,7 +69,7 @@ allow: [{ resources: [down, stale, plain], accounts: [reader], databases: ['*'] 
 { kind: grant, user: alice, role: broken }
 `)
     for (const [resource, says] of [
-      ['down', /cannot be reached|could not be reached|unreachable/i],
+      ['down', /cannot reach the database/i],
       ['stale', /administrator|credential/i],
       ['plain', /TLS/],
     ] as const) {

@@ -61,6 +61,22 @@ describe('passwords', () => {
     expect(JSON.stringify(failures)).not.toContain('"wrong"')
   })
 
+  it('an unknown person costs the same work as a wrong password', async () => {
+    const median = async (name: string) => {
+      const times: number[] = []
+      for (let i = 0; i < 5; i++) {
+        const start = performance.now()
+        await attempt(name, 'wrong')
+        times.push(performance.now() - start)
+      }
+      return times.sort((a, b) => a - b)[2] ?? 0
+    }
+    // Without the stand-in hash the ratio is beyond 5; a busy machine stays far from 3.
+    const ratio = (await median('alice')) / (await median('mallory'))
+    expect(ratio).toBeLessThan(3)
+    expect(ratio).toBeGreaterThan(1 / 3)
+  })
+
   it('a disabled person learns it only with the right password', async () => {
     expect((await attempt('carol', 'wrong')).body.error.code).toBe('bad_credentials')
     const right = await attempt('carol', 'correct horse carol')

@@ -1,45 +1,25 @@
 // The migrations run on both dialects, and both take and give back the same rows and refuse the same ones.
 import { mkdtemp, rm } from 'node:fs/promises'
-import net from 'node:net'
-import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { sql } from 'kysely'
-import pino from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { startPostgres, type RunningPostgres } from '../../demo/postgres/start-postgres.ts'
-import { isStoreUnreachable, openStore, type Store, type StoreLocation } from '../../server/store/store.ts'
+import { isStoreUnreachable, openStore, type Store } from '../../server/store/store.ts'
+import { startPostgresStore, type PostgresStore } from './support/postgres-store.ts'
 
 let directory: string
-let postgres: RunningPostgres
-let locations: Record<'sqlite' | 'postgres', StoreLocation>
+let postgres: PostgresStore
+let locations: { sqlite: { kind: 'sqlite'; file: string }; postgres: { kind: 'postgres'; url: string } }
 beforeAll(async () => {
   directory = await mkdtemp(path.join(tmpdir(), 'postern-store-'))
-  const probe = net.createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as net.AddressInfo
-  probe.close()
-  await once(probe, 'close')
-  const dataDir = await mkdtemp(path.join(tmpdir(), 'postern-store-pg-'))
-  postgres = await startPostgres({
-    dataDir,
-    port,
-    durable: false,
-    signal: AbortSignal.timeout(120_000),
-    log: pino({ level: 'silent' }),
-  })
+  postgres = await startPostgresStore()
   locations = {
     sqlite: { kind: 'sqlite', file: path.join(directory, 'store.sqlite') },
-    postgres: {
-      kind: 'postgres',
-      url: `postgresql://postgres:${encodeURIComponent(postgres.superuserPassword)}@127.0.0.1:${postgres.port}/postgres`,
-    },
+    postgres: { kind: 'postgres', url: await postgres.newDatabase('postern') },
   }
 })
 afterAll(async () => {
   await postgres.stop()
-  await rm(path.dirname(postgres.clusterDir), { recursive: true, force: true })
   await rm(directory, { recursive: true, force: true })
 })
 
@@ -228,14 +208,9 @@ describe.each(['sqlite', 'postgres'] as const)('the store on %s', (kind) => {
 
 it('both dialects gave back exactly the same rows', async () => {
   const results = []
-  const fresh = path.join(directory, 'fresh.sqlite')
-  const admin = await openStore(locations.postgres)
-  await sql`create database fresh`.execute(admin.db)
-  await admin.close()
-  if (locations.postgres.kind !== 'postgres') throw new Error('unreachable')
   for (const location of [
-    { kind: 'sqlite' as const, file: fresh },
-    { kind: 'postgres' as const, url: locations.postgres.url.replace(/postgres$/, 'fresh') },
+    { kind: 'sqlite' as const, file: path.join(directory, 'fresh.sqlite') },
+    { kind: 'postgres' as const, url: await postgres.newDatabase('fresh') },
   ]) {
     const store = await openStore(location)
     results.push(await roundTrip(store))
@@ -244,8 +219,7 @@ it('both dialects gave back exactly the same rows', async () => {
   expect(results[0]).toEqual(results[1])
 })
 
-it('SQLite runs in WAL with foreign keys', async () => {
-  if (locations.sqlite.kind !== 'sqlite') throw new Error('unreachable')
+it('SQLite runs in WAL', () => {
   const raw = new DatabaseSync(locations.sqlite.file)
   expect(raw.prepare('PRAGMA journal_mode').get()).toEqual({ journal_mode: 'wal' })
   raw.close()
@@ -254,7 +228,7 @@ it('SQLite runs in WAL with foreign keys', async () => {
 it('E3: a store that cannot be opened is named, without its password', async () => {
   const refused = openStore({ kind: 'postgres', url: 'postgresql://postgres:hunter2@127.0.0.1:1/postern' })
   await expect(refused).rejects.toMatchObject({ code: 'misconfigured' })
-  const text = await refused.catch((error: Error) => error.message)
+  const text = await refused.catch((error: unknown) => String(error))
   expect(text).toContain('127.0.0.1:1/postern')
   expect(text).not.toContain('hunter2')
   await expect(openStore({ kind: 'sqlite', file: path.join(directory, 'no', 'such', 'folder') })).rejects.toMatchObject(

@@ -1,10 +1,11 @@
 // An access server for tests of the client core: real TLS 1.3, a real CA, the API endpoints that the core uses, the preamble,
 // and behind it a tiny PostgreSQL that answers simple queries (enough for psql) or echoes bytes. Its knobs are plain fields.
-import { constants, randomUUID, X509Certificate } from 'node:crypto'
+import { constants, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
+import { createServer as createTlsServer, TLSSocket } from 'node:tls'
+import { z } from 'zod'
 import { encodePreamble } from '../../link/preamble.ts'
 import { readBytes } from '../../link/read-bytes.ts'
 import { ERROR_CATALOGUE, type ErrorCode } from '../../shared/errors.ts'
@@ -21,6 +22,8 @@ import { createTestCa, publicKeyOfCsr, type TestCa } from './certificates.ts'
 
 export const PASSWORD = 'open sesame'
 const MINUTE_MS = 60_000
+/** Numbers and booleans are not looked at here. */
+const Body = z.record(z.string(), z.coerce.string())
 
 /** What the server saw, in order. */
 type Seen = {
@@ -103,10 +106,11 @@ export class FakeAccessServer {
 
   async close(): Promise<void> {
     if (!this.#tls.listening) return
-    const closed = once(this.#tls, 'close')
+    // Its own 'close' event never comes: connections given to the HTTP server are not counted back.
     this.#tls.close()
+    const closed = [...this.#sockets].map((socket) => once(socket, 'close'))
     this.dropConnections()
-    await closed
+    await Promise.all(closed)
   }
 
   dropConnections(): void {
@@ -126,20 +130,20 @@ export class FakeAccessServer {
       return
     }
     const serverTime = new Date(this.now()).toISOString()
-    const [status, body] = await this.#handle(request, text === '' ? {} : JSON.parse(text))
+    const [status, body] = await this.#handle(request, text === '' ? {} : Body.parse(JSON.parse(text)))
     response.writeHead(status, { 'content-type': 'application/json' })
     response.end(JSON.stringify({ ...body, serverTime }))
   }
 
   async #handle(request: IncomingMessage, body: Record<string, string>): Promise<[number, object]> {
-    const identity = identityOf(request.socket as TLSSocket)
+    const identity = identityOf(tlsSocketOf(request))
     const what = `${request.method ?? ''} ${request.url ?? ''}`
     if (what === 'GET /v1/cluster') {
       return [200, { cluster: this.cluster, version: 'fake', protocolVersion: 1 }]
     }
     if (what === 'POST /v1/login') return this.#logIn(body)
     if (!identity) return refusal('login_required', 'no certificate')
-    if (this.#isExpired(request.socket as TLSSocket, identity)) return refusal('login_expired', 'the login has expired')
+    if (this.#isExpired(tlsSocketOf(request), identity)) return refusal('login_expired', 'the login has expired')
     if (what === 'POST /v1/logout') {
       this.seen.logouts += 1
       return [200, {}]
@@ -270,9 +274,13 @@ function oneRow(text: string): Buffer {
   ])
 }
 
+function tlsSocketOf({ socket }: IncomingMessage): TLSSocket {
+  if (socket instanceof TLSSocket) return socket
+  throw new TypeError('the HTTP server is only given TLS sockets')
+}
+
 function identityOf(socket: TLSSocket): Identity | undefined {
-  const certificate: X509Certificate | undefined = socket.getPeerX509Certificate()
-  return identityFromSubjectAltName(certificate?.subjectAltName)
+  return identityFromSubjectAltName(socket.getPeerX509Certificate()?.subjectAltName)
 }
 
 const refusal = (code: ErrorCode, text: string): [number, object] => [

@@ -36,7 +36,7 @@ export type ExpiredSession = {
 
 /** The answer to a client whose login did not come about (G7): which session expired, why, and where to log in. */
 export function sessionExpiredError({ resource, account, profile, outcome, loginCommand }: ExpiredSession): Buffer {
-  return fatalError(SQLSTATE.invalidAuthorization, `your Postern login to ${profile} has expired`, {
+  return fatalError(SQLSTATE.invalidAuthorization, `your Postern session on ${profile} has expired`, {
     detail: `The connection to ${resource} as ${account} needs a login, and ${OUTCOMES[outcome]}.`,
     hint: `Log in in the Postern app or with "${loginCommand}", then connect again.`,
   })

@@ -1,16 +1,16 @@
 // The access server's foundations for tests: a real init in a fresh directory, real TLS on a free port, a clock that the
 // test moves, and recorded audit entries and session ends instead of the router's and the session owner's.
-import { createPrivateKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto'
+import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import https from 'node:https'
+import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import tls from 'node:tls'
 import pino from 'pino'
 import { TOTP, Secret as OtpSecret } from 'otpauth'
-import type { AdminDocument, LoginResponse } from '../../../shared/api.ts'
+import { LoginResponse } from '../../../shared/api.ts'
 import { ALPN, type Alpn } from '../../../shared/names.ts'
 import {
   bitString,
@@ -33,7 +33,24 @@ import type { AccessCheck, AuditEntry } from '../../../server/seams.ts'
 import { openStore, type Store } from '../../../server/store/store.ts'
 import { createWebApp } from '../../../server/web/web-app.ts'
 
-export type ApiResult = { status: number; body: any; headers: Record<string, unknown> }
+/** Every field that some answer of the API has; a test asks only for those of the answer that it expects. */
+export type ApiBody = {
+  error: { code: string; text: string; errorId: string; detail: Record<string, unknown> }
+  serverTime: string
+  certificate: string
+  expiresAt: string
+  routeId: string
+  sessionId: string | null
+  secret: string
+  uri: string
+  applied: { kind: string; name: string; change: string }[]
+  events: unknown[]
+  users: unknown[]
+  roles: unknown[]
+  resources: unknown[]
+  grants: unknown[]
+}
+export type ApiResult = { status: number; body: ApiBody; headers: Record<string, unknown> }
 export type Credentials = { certificate: string; key: string }
 export type CallOptions = {
   alpn?: Alpn
@@ -119,7 +136,7 @@ export const grant = (who: string, what: string, until: string | null = null): o
   until,
 })
 
-/** @param settings lines of YAML settings are not read here; give overrides of the parsed configuration */
+/** @param overrides of the parsed settings */
 export async function startTestServer(overrides: Partial<ServerConfig> = {}): Promise<TestServer> {
   const directory = await mkdtemp(path.join(tmpdir(), 'postern-server-'))
   const config = {
@@ -141,7 +158,7 @@ export async function startTestServer(overrides: Partial<ServerConfig> = {}): Pr
   const audit: AuditEntry[] = []
   const sessionEnds: string[] = []
   const logLines: string[] = []
-  const onAuditQuery = { wait: (_signal: AbortSignal) => Promise.resolve() }
+  const onAuditQuery: TestServer['onAuditQuery'] = { wait: () => Promise.resolve() }
   let errorIds = 0
   const app = await createWebApp({
     db: store.db,
@@ -194,18 +211,24 @@ export async function startTestServer(overrides: Partial<ServerConfig> = {}): Pr
       const { credentials, body, raw, signal } = options
       const alpn = options.alpn ?? (credentials ? ALPN.control : ALPN.web)
       const payload = raw ?? (body === undefined ? undefined : JSON.stringify(body))
-      const request = https.request(
+      const connection = tls.connect({
+        host: '127.0.0.1',
+        port: address.port,
+        ca: caPem,
+        ALPNProtocols: [alpn],
+        ...(credentials ? { cert: credentials.certificate, key: credentials.key } : {}),
+      })
+      const request = http.request(
         {
-          host: '127.0.0.1',
-          port: address.port,
           method,
           path: url,
-          ca: caPem,
-          agent: false,
-          ALPNProtocols: [alpn],
-          ...(credentials ? { cert: credentials.certificate, key: credentials.key } : {}),
+          createConnection: () => connection,
           ...(signal ? { signal } : {}),
-          headers: { ...(payload === undefined ? {} : { 'content-type': 'application/json' }), ...options.headers },
+          headers: {
+            connection: 'close',
+            ...(payload === undefined ? {} : { 'content-type': 'application/json' }),
+            ...options.headers,
+          },
         },
         (response) => {
           const chunks: Buffer[] = []
@@ -214,7 +237,7 @@ export async function startTestServer(overrides: Partial<ServerConfig> = {}): Pr
             resolve({
               status: response.statusCode ?? 0,
               headers: response.headers,
-              body: JSON.parse(Buffer.concat(chunks).toString()),
+              body: JSON.parse(Buffer.concat(chunks).toString()) as ApiBody,
             }),
           )
           response.on('error', reject)
@@ -228,7 +251,7 @@ export async function startTestServer(overrides: Partial<ServerConfig> = {}): Pr
     const { key, csr } = newKeyAndCsr()
     const answer = await call('POST', path, { body: { ...body, csr } })
     if (answer.status !== 200) throw new Error(`${path}: ${JSON.stringify(answer.body)}`)
-    return { ...answer.body, key }
+    return { ...LoginResponse.parse(answer.body), key }
   }
   const logIn: TestServer['logIn'] = (name, password, extra = {}) =>
     signIn('/v1/login', { user: name, password, ...extra })
@@ -251,8 +274,7 @@ export async function startTestServer(overrides: Partial<ServerConfig> = {}): Pr
     call,
     logIn,
     setUp: () => signIn('/v1/setup', { setupCode: made.setupCode, user: 'root', password: ADMIN_PASSWORD }),
-    apply: (admin, ...documents) =>
-      call('POST', '/v1/admin/apply', { credentials: admin, body: { documents: documents as AdminDocument[] } }),
+    apply: (admin, ...documents) => call('POST', '/v1/admin/apply', { credentials: admin, body: { documents } }),
     async close() {
       const closed = once(port, 'close')
       port.close()
@@ -266,6 +288,3 @@ export async function startTestServer(overrides: Partial<ServerConfig> = {}): Pr
 
 /** The DER of a certificate, as the TLS layer hands it to the access check. */
 export const derOf = (pem: string): Buffer => Buffer.from(pem.replace(/-----[^-]+-----|\s/g, ''), 'base64')
-
-/** A private key of another curve or kind, for requests that must be refused. */
-export const keyFromPem = (pem: string): KeyObject => createPrivateKey(pem)
