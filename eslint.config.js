@@ -3,7 +3,7 @@
 import js from '@eslint/js'
 import ts from 'typescript-eslint'
 
-const folders = ['shared', 'link', 'client', 'cli', 'server', 'demo', 'tests']
+const folders = ['shared', 'link', 'client', 'cli', 'server', 'demo', 'electron', 'renderer', 'tests']
 
 /** folder → folders it may import besides itself. */
 const arrows = {
@@ -13,6 +13,8 @@ const arrows = {
   cli: ['client', 'shared'],
   server: ['link', 'shared'],
   demo: ['server', 'client', 'shared'],
+  electron: ['client', 'link', 'shared'],
+  renderer: ['shared'],
   tests: folders,
 }
 

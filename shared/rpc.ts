@@ -176,6 +176,34 @@ export const CALLS = {
     result: z.object({ closed: GatewayView }),
   },
 
+  // --- the app: one state, mirrored (shared/app-state.ts) ---
+  /** From now on this host gets `state.patch` events; what came before them is in `state`. */
+  'state.subscribe': { params: z.object({}), result: z.object({ seq: z.number().int(), state: z.unknown() }) },
+  'profile.select': { params: z.object({ profile: ProfileName }), result: z.object({}) },
+  /** Forgets a cluster: logs out, closes its gateways, removes its files. */
+  'profile.remove': { params: z.object({ profile: ProfileName }), result: z.object({}) },
+  /** Puts a login before this host's person now, ahead of time: opens a login request, or joins the one that is open. */
+  'login.ask': { params: z.object({ profile: ProfileName }), result: LoginPrompt },
+  /** Port: the new listener comes up first, the old one stays if that fails (G15). Database: the strings only (G16). */
+  'gateway.update': {
+    params: z.object({
+      gateway: Id,
+      port: z.number().int().min(1).max(65535).optional(),
+      database: z.string().min(1).max(63).optional(),
+    }),
+    result: GatewayView,
+  },
+  /** The whole way of a connection, step by step, with the time each took (ConnectionTest of app-state.ts). Asks nobody to log in. */
+  'gateway.test': { params: z.object({ gateway: Id }), result: z.unknown() },
+  'notice.read': { params: z.object({ ids: z.array(Id).max(1000) }), result: z.object({}) },
+  'notice.clear': { params: z.object({}), result: z.object({}) },
+  /** AppSettings of app-state.ts, any of its keys; checked by the core, written to settings.json, effective at once. */
+  'settings.update': { params: z.record(z.string(), z.unknown()), result: z.unknown() },
+  /** Whether anybody is there: nothing opens by itself while the screen is locked or the machine sleeps (G10). */
+  'presence.set': { params: z.object({ presence: z.enum(['present', 'locked', 'suspended']) }), result: z.object({}) },
+  /** Writes a redacted bundle into HOME and returns it (Diagnostics of app-state.ts). */
+  'diagnostics.bundle': { params: z.object({}), result: z.unknown() },
+
   /** A call of the server's API with the person's user certificate (administration, audit, account). */
   'api.call': {
     params: z.object({
@@ -204,6 +232,11 @@ export const EVENTS = {
   'login.needed': LoginPrompt,
   'gateway.changed': GatewayView,
   /** Something a person should read once (a certificate that could not be renewed, a profile file kept aside). */
+  /** The state has changed; `seq` counts by one, a gap means: subscribe again. */
+  'state.patch': z.object({
+    seq: z.number().int(),
+    changes: z.array(z.object({ path: z.array(z.string()), value: z.unknown().optional() })),
+  }),
   notice: z.object({ level: z.enum(['info', 'warning', 'error']), text: z.string(), profile: z.string().nullable() }),
 } as const
 export type EventName = keyof typeof EVENTS
