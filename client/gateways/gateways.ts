@@ -176,11 +176,15 @@ export class Gateways {
   /** The core ends: detached gateways come back at the next start. */
   async shutDown(): Promise<void> {
     const reason = new PosternError('gateway_unknown', 'the Postern core ended')
-    await Promise.all(
-      this.list().map((gateway) => (gateway.keep === 'attached' ? this.#closeOne(gateway) : gateway.close(reason))),
-    )
+    const endings = await Promise.allSettled([
+      // Those of a host that has just left are on their way already.
+      ...this.#closing.values(),
+      ...this.list().map((gateway) => (gateway.keep === 'attached' ? this.#closeOne(gateway) : gateway.close(reason))),
+    ])
     this.#open.clear()
-    await this.#writing
+    for (const ending of endings) {
+      if (ending.status === 'rejected') this.#options.log.error({ err: ending.reason as unknown }, 'closing failed')
+    }
   }
 
   async #reopen(gateway: Gateway, opening: Opening): Promise<Gateway> {
