@@ -12,7 +12,7 @@ const arrows = {
   client: ['link', 'shared'],
   cli: ['client', 'shared'],
   server: ['link', 'shared'],
-  demo: ['server', 'client', 'shared'],
+  demo: ['server', 'client', 'link', 'shared'],
   electron: ['client', 'link', 'shared'],
   renderer: ['shared'],
   tests: folders,

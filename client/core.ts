@@ -176,15 +176,13 @@ export async function startCore(options: CoreOptions): Promise<Core> {
       const profile = profiles.resolve(params.profile)
       const { everywhere } = params
       await dropLogin(profile, 'you logged out')
-      if (profile.usableCertificate) {
-        const call = { method: 'POST' as const, path: '/v1/logout', body: { everywhere } }
-        try {
-          await profile.callSignedIn(call, Done, AbortSignal.timeout(LOGOUT_DEADLINE_MS))
-        } catch (error) {
-          const why = error instanceof PosternError ? error.message : 'no answer in time'
-          log.warn({ err: error, profile: profile.name }, 'server was not told of the logout')
-          notice('warning', `you are logged out here, but ${profile.name} could not be told: ${why}`, profile.name)
-        }
+      const call = { method: 'POST' as const, path: '/v1/logout', body: { everywhere } }
+      try {
+        await profile.callToEnd(call, Done, AbortSignal.timeout(LOGOUT_DEADLINE_MS))
+      } catch (error) {
+        const why = error instanceof PosternError ? error.message : 'no answer in time'
+        log.warn({ err: error, profile: profile.name }, 'server was not told of the logout')
+        notice('warning', `you are logged out here, but ${profile.name} could not be told: ${why}`, profile.name)
       }
       await profile.signOut()
       gateways.profileChanged(profile.name)
@@ -236,10 +234,11 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     stopping ??= (async () => {
       log.info({ why }, 'core ends')
       life.close()
-      reports.close()
       lifetime.abort(new PosternError('core_unreachable', 'the Postern core ended'))
       requests.close()
       await gateways.shutDown()
+      // Hosts must hear that their gateways were closed on purpose, else they would start a core again.
+      reports.close()
       await server.close()
       hasEnded(undefined)
     })()

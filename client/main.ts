@@ -9,7 +9,7 @@ import { PosternError } from '../shared/errors.ts'
 import { writeFileAtomically } from './atomic-file.ts'
 import { startCore } from './core.ts'
 import { controlSocketOf, homeDirFrom, prepareHome } from './home.ts'
-import { takeLock } from './lock.ts'
+import { takeProcessLock } from '../link/process-lock.ts'
 import { readSettings } from './settings.ts'
 
 /** A graceful end that takes longer is cut short, in ms. */
@@ -40,7 +40,7 @@ async function run(): Promise<void> {
   process.umask(0o077)
   const uid = process.getuid?.()
   const home = await prepareHome(values.home ?? homeDirFrom(process.env, homedir()), uid)
-  const lock = takeLock(home.lockFile)
+  const lock = takeProcessLock(home.lockFile)
   if (!lock) {
     tellStarter({ locked: true })
     return

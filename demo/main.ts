@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { pino, type Logger } from 'pino'
 import { onParentDeath } from '../build/parent-death.mjs'
-import { takeLock } from '../client/lock.ts'
+import { takeProcessLock } from '../link/process-lock.ts'
 import { exitCodeOf, PosternError } from '../shared/errors.ts'
 import { CLUSTER, initialiseServer, startServer, writeServerConfig } from './access-server.ts'
 import { guardCore, stopCoreForSure } from './core-guard.ts'
@@ -33,7 +33,7 @@ async function runDemo(options: DemoOptions, ending: AbortSignal): Promise<void>
   const uid = process.getuid?.()
   const dataDir = path.resolve(options.dataDir ?? defaultDataDir(CHECKOUT, process.env, homedir()))
   const places = await preparePlaces(dataDir, uid)
-  const lock = takeLock(places.lockFile)
+  const lock = takeProcessLock(places.lockFile)
   if (lock === undefined) {
     say(options, await readOther(places, ending), 'The demo of this data directory runs already.\n')
     return

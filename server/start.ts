@@ -141,8 +141,8 @@ export async function startServer(
 
 /** Waits for what runs now, at most that long. */
 async function settledWithin(running: ReadonlySet<Promise<unknown>>, graceMs: number): Promise<void> {
-  const { promise: late, resolve } = Promise.withResolvers<void>()
-  const timer = setTimeout(resolve, graceMs)
+  const { promise: late, resolve } = Promise.withResolvers<undefined>()
+  const timer = setTimeout(() => resolve(undefined), graceMs)
   await Promise.race([Promise.allSettled(running).then(() => undefined), late])
   clearTimeout(timer)
 }

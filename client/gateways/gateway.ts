@@ -48,6 +48,8 @@ export class Gateway {
   port: number
   keep: 'attached' | 'detached'
   ownerHostId: number | undefined
+  /** Routes that connections went over since it was opened (each login has its own): their sessions end with the gateway. */
+  readonly usedRouteIds = new Set<string>()
   readonly #options: GatewayOptions
   readonly #log: Logger
   readonly #connections = new Map<Promise<void>, AbortController>()
@@ -195,6 +197,8 @@ export class Gateway {
 
   #noteOutcome(error: Error | undefined): void {
     if (error instanceof ClientGoneError) return
+    const routeId = this.#options.renewal.certificates.find(this.id)?.identity.routeId
+    if (error === undefined && routeId !== undefined) this.usedRouteIds.add(routeId)
     const isRefused = error instanceof PosternError && error.kind === 'denied' && error.code !== 'session_ended'
     // Nobody is asked to log in for these (G3), so the person has to learn of them in another way.
     if (isRefused && this.#refusal !== error.message) {

@@ -176,11 +176,15 @@ export class Gateways {
   /** The core ends: detached gateways come back at the next start. */
   async shutDown(): Promise<void> {
     const reason = new PosternError('gateway_unknown', 'the Postern core ended')
-    await Promise.all(
-      this.list().map((gateway) => (gateway.keep === 'attached' ? this.#closeOne(gateway) : gateway.close(reason))),
-    )
+    const endings = await Promise.allSettled([
+      // Those of a host that has just left are on their way already.
+      ...this.#closing.values(),
+      ...this.list().map((gateway) => (gateway.keep === 'attached' ? this.#closeOne(gateway) : gateway.close(reason))),
+    ])
     this.#open.clear()
-    await this.#writing
+    for (const ending of endings) {
+      if (ending.status === 'rejected') this.#options.log.error({ err: ending.reason as unknown }, 'closing failed')
+    }
   }
 
   async #reopen(gateway: Gateway, opening: Opening): Promise<Gateway> {
@@ -266,22 +270,20 @@ export class Gateways {
   async #closeNow(gateway: Gateway): Promise<void> {
     this.#open.delete(gateway.id)
     const renewal = this.#options.renewalOf(gateway.profile)
-    const routeId = renewal.certificates.find(gateway.id)?.identity.routeId
     const name = `${gateway.route.resource} as ${gateway.route.account}`
     await gateway.close(new PosternError('gateway_unknown', `the gateway for ${name} was closed`))
     this.#options.onChanged(gateway)
     renewal.forget(gateway.id)
     await this.#remember(gateway, false)
-    if (routeId !== undefined) await this.#tellServer(gateway, routeId)
+    await Promise.all([...gateway.usedRouteIds].map((routeId) => this.#tellServer(gateway, routeId)))
   }
 
   /** So that the session ends as *closed* (S1). An error is reported, not swallowed (G19); the gateway is closed all the same. */
   async #tellServer(gateway: Gateway, routeId: string): Promise<void> {
     const { profile, route } = gateway
-    if (!profile.usableCertificate) return
     const call = { method: 'POST' as const, path: `/v1/routes/${routeId}/close` }
     try {
-      await profile.callSignedIn(call, CloseRouteResponse, AbortSignal.timeout(CLOSE_ROUTE_DEADLINE_MS))
+      await profile.callToEnd(call, CloseRouteResponse, AbortSignal.timeout(CLOSE_ROUTE_DEADLINE_MS))
     } catch (error) {
       const why = error instanceof PosternError ? error.message : 'no answer in time'
       this.#options.log.warn({ err: error, gateway: gateway.id, resource: route.resource }, 'server was not told')

@@ -7,6 +7,7 @@ export type GatewayReports = {
   changed(gateway: Gateway): void
   /** Looks at a profile's gateways again when its login runs out, so that nobody looks connected when expired. */
   lookAgainAt(profile: string, inMs: number, look: () => void): void
+  /** Reports what is still pending, and stops. */
   close(): void
 }
 
@@ -48,8 +49,11 @@ export function createGatewayReports(hosts: Hosts): GatewayReports {
       expiries.set(profile, timer)
     },
     close() {
-      for (const { timer } of pending.values()) clearTimeout(timer)
       for (const timer of expiries.values()) clearTimeout(timer)
+      for (const [id, { timer }] of [...pending]) {
+        clearTimeout(timer)
+        report(id)
+      }
     },
   }
 }

@@ -117,6 +117,15 @@ export class Profile {
     return this.#call(call, schema, certificate, signal)
   }
 
+  /**
+   * A call that ends something of the person's own (a session, the login): the server takes a certificate that has run out for it.
+   * @returns undefined where there is no login to present
+   */
+  async callToEnd<T>(call: ApiRequest, schema: z.ZodType<T>, signal: AbortSignal): Promise<T | undefined> {
+    const certificate = this.#certificate
+    return certificate && !this.#isEnded ? this.#call(call, schema, certificate, signal) : undefined
+  }
+
   /** The error that says that a login would help, and how to log in. */
   loginNeeded(): PosternError {
     return this.#certificate

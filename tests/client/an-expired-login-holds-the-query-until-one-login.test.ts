@@ -138,6 +138,18 @@ it('C5 C6: a certificate that only the server takes for expired goes through ren
   expect(host.all('login.requested')).toHaveLength(0)
 })
 
+it('G12: every dial shows the certificate of now: no TLS session of an old identity is resumed', async () => {
+  const gateway = await test.open(host)
+  await psql(gateway)
+  await test.submit(host)
+  await psql(gateway)
+  await psql(gateway)
+  const { dials } = test.server.seen
+  expect(dials.map((dial) => dial.isResumed)).toEqual([false, false, false])
+  expect(dials[0]?.identity.loginId).not.toBe(dials[1]?.identity.loginId)
+  expect(dials[1]?.identity.loginId).toBe(dials[2]?.identity.loginId)
+})
+
 it('G12: a reissue that fails keeps the old certificate, and a notice says so', async () => {
   const orders = await test.open(host, 'orders')
   const payments = await test.open(host, 'payments')

@@ -53,6 +53,8 @@ it('G19: closing a gateway ends running and held connections at once, tells the 
 })
 
 it('G19: an error of closing is reported, and the gateway is closed all the same', async () => {
+  // Only a gateway that was used has a session to end.
+  await connected(gateway.port)
   await test.server.close()
   await host.core.call('gateway.close', { gateway: gateway.id })
   expect(await host.next('notice')).toMatchObject({

@@ -1,5 +1,6 @@
 // The state machines (D3) walked against their tables, ports (G15, G16), the single flight (G5) and the local-user check (G18)
 // as pure units.
+import { readdir, readFile } from 'node:fs/promises'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { postgresUrl } from '../../client/gateways/connection-strings.ts'
@@ -83,6 +84,18 @@ it('G9: the URL percent-encodes what people may put into account and database na
   const url = new URL(postgresUrl(target))
   expect(decodeURIComponent(url.username)).toBe('o@/wner é')
   expect(decodeURIComponent(url.pathname)).toBe('/a?b')
+})
+
+it('G20: the core imports nothing from Electron, React or the server', async () => {
+  const root = new URL('../../client/', import.meta.url)
+  const files = (await readdir(root, { recursive: true })).filter((file) => file.endsWith('.ts'))
+  expect(files.length).toBeGreaterThan(20)
+  for (const file of files) {
+    const text = await readFile(new URL(file, root), 'utf8')
+    expect(text, file).not.toMatch(
+      /from '(electron|react|react-dom|zustand)['/]|from '(\.\.\/)+(server|cli|electron|renderer|demo)\//,
+    )
+  }
 })
 
 it('G5: a single flight runs once for all, each leaves alone, and the last one out stops it', async () => {

@@ -1,6 +1,6 @@
 // An access server for tests of the client core: real TLS 1.3, a real CA, the API endpoints that the core uses, the preamble,
 // and behind it a tiny PostgreSQL that answers simple queries (enough for psql) or echoes bytes. Its knobs are plain fields.
-import { constants, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -33,7 +33,7 @@ type Seen = {
   closedRoutes: string[]
   logouts: number
   /** Connections on protocol ALPN names. */
-  dials: { alpn: string; identity: Identity; startup: Map<string, string> | undefined }[]
+  dials: { alpn: string; identity: Identity; isResumed: boolean; startup: Map<string, string> | undefined }[]
   cancels: Buffer[]
 }
 
@@ -63,7 +63,7 @@ export class FakeAccessServer {
   readonly #tls
   readonly #http
 
-  constructor(options: { ca?: TestCa; notBefore?: Date; notAfter?: Date } = {}) {
+  constructor(options: { ca?: TestCa; notBefore?: Date; notAfter?: Date; ips?: string[] } = {}) {
     this.ca = options.ca ?? createTestCa()
     const { certPem, keyPem } = this.ca.issueServer(options)
     this.#http = createHttpServer((request, response) => void this.#answer(request, response))
@@ -76,7 +76,6 @@ export class FakeAccessServer {
         requestCert: true,
         rejectUnauthorized: false,
         allowHalfOpen: true,
-        secureOptions: constants.SSL_OP_NO_TICKET,
         ALPNCallback: ({ protocols }) => protocols.find((name) => Object.values<string>(ALPN).includes(name)),
       } as Parameters<typeof createTlsServer>[0] & { allowHalfOpen: boolean },
       (socket) => {
@@ -205,7 +204,7 @@ export class FakeAccessServer {
       return
     }
     const alpn = String(socket.alpnProtocol)
-    const dial: Seen['dials'][number] = { alpn, identity, startup: undefined }
+    const dial: Seen['dials'][number] = { alpn, identity, isResumed: socket.isSessionReused(), startup: undefined }
     this.seen.dials.push(dial)
     const isCancel = alpn === ALPN.postgresCancel
     if (!isCancel && this.#isExpired(socket, identity)) {
