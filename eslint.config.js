@@ -1,6 +1,7 @@
 // Lint rules of the house. The arrows between folders (docs/design in README, "The house") are enforced here:
 // each folder lists the folders it may import; everything else is an error that names the rule.
 import js from '@eslint/js'
+import reactHooks from 'eslint-plugin-react-hooks'
 import ts from 'typescript-eslint'
 
 const folders = ['shared', 'link', 'client', 'cli', 'server', 'demo', 'electron', 'renderer', 'tests']
@@ -19,7 +20,7 @@ const arrows = {
 }
 
 const arrowRules = Object.entries(arrows).map(([folder, allowed]) => ({
-  files: [`${folder}/**/*.ts`],
+  files: [`${folder}/**/*.{ts,tsx}`],
   rules: {
     'no-restricted-imports': [
       'error',
@@ -31,9 +32,14 @@ const arrowRules = Object.entries(arrows).map(([folder, allowed]) => ({
               group: [`**/../${other}/**`, `../${other}/**`],
               message: `${folder}/ may not import ${other}/`,
             })),
-          { group: ['electron', 'electron/*'], message: 'only electron/ names the electron module' },
+          ...(folder === 'electron'
+            ? []
+            : [{ group: ['electron', 'electron/*'], message: 'only electron/ names the electron module' }]),
           ...(folder === 'client'
             ? [{ group: ['react', 'react-dom', 'zustand'], message: 'the client core knows no screen (G20)' }]
+            : []),
+          ...(folder === 'renderer'
+            ? [{ group: ['**/shared/wire/**', 'node:*'], message: 'the renderer knows no wire protocol and no Node' }]
             : []),
           ...(folder === 'shared' ? [{ group: ['node:*', '!node:buffer'], message: 'shared/ is pure: no I/O' }] : []),
         ],
@@ -46,7 +52,7 @@ export default ts.config(
   { ignores: ['node_modules/**', 'out/**', 'dist/**'] },
   js.configs.recommended,
   {
-    files: ['**/*.ts'],
+    files: ['**/*.{ts,tsx}'],
     extends: [...ts.configs.strictTypeChecked],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {
@@ -62,6 +68,7 @@ export default ts.config(
       ],
     },
   },
+  { files: ['renderer/**/*.{ts,tsx}'], ...reactHooks.configs.flat.recommended },
   {
     files: ['tests/**/*.ts'],
     rules: {
