@@ -34,7 +34,7 @@ const arrowRules = Object.entries(arrows).map(([folder, allowed]) => ({
             })),
           ...(folder === 'electron'
             ? []
-            : [{ group: ['electron', 'electron/*'], message: 'only electron/ names the electron module' }]),
+            : [{ regex: '^electron(/.*)?$', message: 'only electron/ names the electron module' }]),
           ...(folder === 'client'
             ? [{ group: ['react', 'react-dom', 'zustand'], message: 'the client core knows no screen (G20)' }]
             : []),

@@ -1,6 +1,7 @@
 // What every command of the CLI is given: the terminal, a way to the core, the person's interrupt, the clock. Made by
 // main.ts; tests make their own.
 import type { Readable } from 'node:stream'
+import type { OpenedApp } from '../client/app/open-app.ts'
 import type { EventName, EventPayload, Method, Params, Result } from '../shared/rpc.ts'
 
 /** stdin as far as prompts need it: a terminal has `setRawMode`. */
@@ -34,6 +35,11 @@ export type Context = {
   connect(options: { canAsk: boolean }): Promise<Core>
   /** Stops the core of this home, whatever its version; false if none ran. Starts none. */
   stopCore(): Promise<boolean>
+  /**
+   * The app of this home: in a window if `open` and there is a display, else only its browser host, whose URL the person
+   * opens. `tunnel` is the ssh line for another machine.
+   */
+  openApp(options: { open: boolean }): Promise<OpenedApp & { tunnel: string | null }>
   /** Aborts on Ctrl-C, SIGTERM, SIGHUP, and when the launcher was killed. */
   interrupt: AbortSignal
   now(): Date

@@ -1,7 +1,7 @@
 // Entry of `postern` in a terminal: reads argv, environment, clock and signals, runs the command, says what went wrong,
 // and ends with the command's exit code.
 import { readFileSync } from 'node:fs'
-import { homedir } from 'node:os'
+import { homedir, hostname, userInfo } from 'node:os'
 import { isatty } from 'node:tty'
 import { CommanderError } from 'commander'
 import { PosternError } from '../shared/errors.ts'
@@ -38,6 +38,20 @@ function makeContext(interrupt: AbortSignal): Context {
     async stopCore() {
       const { stopCore, home } = await loadClient()
       return stopCore(home, { signal: interrupt })
+    },
+    async openApp({ open }) {
+      const [{ openApp, tunnelLine }, { home }] = await Promise.all([
+        import('../client/app/open-app.ts'),
+        loadClient(),
+      ])
+      const machine = { platform: process.platform, env: process.env, uid: process.getuid?.() }
+      const opened = await openApp({ homeDir: home, machine, open, signal: interrupt })
+      const whereabouts = {
+        user: userInfo().username,
+        hostname: hostname(),
+        sshConnection: process.env['SSH_CONNECTION'],
+      }
+      return { ...opened, tunnel: opened.host && tunnelLine(opened.host.port, whereabouts) }
     },
   }
 }

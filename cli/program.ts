@@ -39,6 +39,7 @@ export function buildProgram(context: Context, version: string): Command {
   addLoginCommands(program, context)
   addGatewayCommands(program, context)
   addServerCommands(program, context)
+  addAppCommands(program, context)
   addLaterCommands(program)
   return program
 }
@@ -197,10 +198,28 @@ function addServerCommands(program: Command, context: Context): void {
   ).action(async () => (await import('./commands/listings.ts')).stopCore(context))
 }
 
+function addAppCommands(program: Command, context: Context): void {
+  const app = withExamples(
+    program
+      .command('app')
+      .description('Opens the app: in its own window, else in a browser, else prints the address to open.')
+      .addOption(jsonOption()),
+    'postern app',
+  ).action(async (options: object) => (await import('./commands/app.ts')).openTheApp(context, options))
+  withExamples(
+    app
+      .command('url')
+      .description('Prints a fresh address that opens the app once, for a browser here or behind an ssh tunnel.')
+      .addOption(jsonOption()),
+    'postern app url',
+  ).action(async (_options: object, command: Command) =>
+    (await import('./commands/app.ts')).printAppUrl(context, command.optsWithGlobals()),
+  )
+}
+
 /** Commands of the design that are still to come: named in the help, so that nobody searches for them. */
 function addLaterCommands(program: Command): void {
   const later = [
-    ['app', 'The desktop app and its URL (not there yet).'],
     ['ssh', 'A shell or a command on a server (not there yet).'],
     ['kube', 'Kubernetes clusters (not there yet).'],
     ['sessions', 'Sessions: list, watch, end, play (not there yet).'],

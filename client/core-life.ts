@@ -1,4 +1,4 @@
-// How long the core lives: while a host is attached or a detached gateway is open, and a moment longer. Called by core.ts.
+// How long the core lives: while a host is attached, a detached gateway is open or background mode is on, and a moment longer. Called by core.ts.
 
 export type CoreLife = {
   /** Something changed: looks whether the core is used. */
@@ -7,7 +7,11 @@ export type CoreLife = {
 }
 
 /** @param options.onIdle called once, `idleExitMs` after the last use ended */
-export function createCoreLife(options: { idleExitMs: number; isUsed: () => boolean; onIdle: () => void }): CoreLife {
+export function createCoreLife(options: {
+  idleExitMs: () => number
+  isUsed: () => boolean
+  onIdle: () => void
+}): CoreLife {
   let timer: NodeJS.Timeout | undefined
   let isClosed = false
   return {
@@ -17,7 +21,7 @@ export function createCoreLife(options: { idleExitMs: number; isUsed: () => bool
         clearTimeout(timer)
         timer = undefined
       } else {
-        timer ??= setTimeout(options.onIdle, options.idleExitMs)
+        timer ??= setTimeout(options.onIdle, options.idleExitMs())
       }
     },
     close() {

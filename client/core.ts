@@ -1,11 +1,11 @@
-// The core of one home, composed: profiles, renewals, login requests, gateways, and what each call of the contract does with
-// them. Started by main.ts; tests start it in their own process with a clock of their own.
+// The core of one home, composed: profiles, renewals, login requests, gateways, the state of the app, and what each call of the
+// contract does with them. Started by main.ts; tests start it in their own process with a clock of their own.
 import { randomUUID } from 'node:crypto'
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import { Done } from '../shared/api.ts'
 import { PosternError } from '../shared/errors.ts'
-import type { EventPayload } from '../shared/rpc.ts'
+import { createAppCalls } from './app-calls.ts'
 import { createHosts, type Host } from './control/hosts.ts'
 import { serveControlSocket, type Calls } from './control/server.ts'
 import { createCoreLife } from './core-life.ts'
@@ -20,9 +20,14 @@ import type { Home } from './home.ts'
 import { logIn } from './profiles/login.ts'
 import type { Profile } from './profiles/profile.ts'
 import { openProfiles } from './profiles/profiles.ts'
+import { Attention } from './renewal/attention.ts'
 import { LoginRequests } from './renewal/login-requests.ts'
 import { Renewal } from './renewal/renewal.ts'
+import { createSettingsStore } from './settings-store.ts'
 import type { Settings } from './settings.ts'
+import { createCoreState } from './state/core-state.ts'
+import { createMoments } from './state/moments.ts'
+import { createNotices } from './state/notices.ts'
 
 export type CoreOptions = {
   home: Home
@@ -45,27 +50,42 @@ export type Core = {
   stop(): Promise<void>
 }
 
-/** Notices kept for the first host that comes. */
-const EARLY_NOTICES_MAX = 20
 const LOGOUT_DEADLINE_MS = 10_000
 
 /** Starts the core: when this resolves, it listens and its gateways are restored. */
 export async function startCore(options: CoreOptions): Promise<Core> {
-  const { home, settings, log, now } = options
+  const { home, log, now } = options
   const hosts = createHosts()
-  const earlyNotices: EventPayload<'notice'>[] = []
   const lifetime = new AbortController()
+  const attention = new Attention(now)
+  /** Names of resources that the server told: diagnostics have to know them to leave them out. */
+  const seenNames = new Set<string>()
 
-  const notice = (level: 'info' | 'warning' | 'error', text: string, profile: string | null = null): void => {
-    log.warn({ notice: text, profile }, 'notice')
-    const payload = { level, text, profile }
-    if (hosts.list().length > 0) hosts.broadcast('notice', payload)
-    else if (earlyNotices.length < EARLY_NOTICES_MAX) earlyNotices.push(payload)
+  const core = {
+    version: options.appVersion,
+    pid: process.pid,
+    home: home.dir,
+    startedAt: new Date(now()).toISOString(),
+    logFile: home.logFile,
+    platform: options.platform,
   }
+  const state = createCoreState(() => ({ core, profiles, gateways, requests, notices, settings }))
+  const notices = createNotices({
+    hosts,
+    now,
+    randomId: randomUUID,
+    onChanged: (id) => state.touch('notices', id),
+    log,
+  })
   const onProblem = (text: string, cause: unknown): void => {
     log.error({ err: cause }, text)
-    notice('error', text)
+    notices.add({ level: 'error', text })
   }
+  const settings = createSettingsStore(home.settingsFile, options.settings, () => {
+    state.touch('settings')
+    for (const profile of profiles.list()) gateways.profileChanged(profile.name)
+    life.look()
+  })
 
   const renewals = new Map<string, Renewal>()
   const renewalOf = (profile: Profile): Renewal => {
@@ -75,7 +95,10 @@ export async function startCore(options: CoreOptions): Promise<Core> {
       profile,
       requests,
       openRoutes: () => gateways.routesOf(profile),
-      notice: (text) => notice('warning', text, profile.name),
+      isListening: ({ gatewayId }) => gateways.get(gatewayId)?.isListening ?? false,
+      onPublished: () => onProfileChanged(profile),
+      notice: (text, gateway) => notices.add({ level: 'warning', text, profile: profile.name, gateway }),
+      random: Math.random,
       log: log.child({ profile: profile.name }),
     })
     renewals.set(profile.name, renewal)
@@ -84,12 +107,20 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   const reports = createGatewayReports(hosts)
   const requests = new LoginRequests({
     hosts,
-    settings,
+    settings: () => settings.current(),
+    attention,
+    now,
     randomId: randomUUID,
-    onChanged: (profile) => gateways.profileChanged(profile),
+    onChanged: (profile) => {
+      state.touch('logins')
+      gateways.profileChanged(profile)
+    },
+    onUnattended: (profile) =>
+      notices.add({ level: 'warning', text: `connections to ${profile} wait for a login`, profile, isOnce: true }),
   })
   const onGatewayChanged = (gateway: Gateway): void => {
     reports.changed(gateway)
+    state.touchGateway(gateway.id)
     life.look()
   }
   const gateways = new Gateways({
@@ -97,11 +128,16 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     stored: await readGatewayFile(home.gatewaysFile, now(), onProblem),
     ephemeral: await readEphemeralRange(),
     requests,
-    loginHardLimitMs: settings.loginHardLimit,
+    loginHardLimitMs: () => settings.current().loginHardLimit,
+    portRange: () => {
+      const { portRange } = settings.current()
+      return portRange ? { first: portRange.from, last: portRange.to } : undefined
+    },
     checkLocalUser: createLocalUserCheck({ platform: options.platform, ownUid: options.uid }),
     renewalOf,
+    now,
     onChanged: onGatewayChanged,
-    notice: (text, profile) => notice('warning', text, profile),
+    notice: (text, profile, gateway) => notices.add({ level: 'warning', text, profile, gateway }),
     log,
   })
   /** Certificates of a login that is over are void, and so is everything that runs on them. */
@@ -110,16 +146,37 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     renewalOf(profile).certificates.clear()
     await gateways.endConnectionsOf(profile, new PosternError('login_cancelled', text))
   }
+  const onProfileChanged = (profile: Profile): void => {
+    state.touch('profiles', profile.name)
+    state.touch('currentProfile')
+    gateways.profileChanged(profile.name)
+    moments.reckon()
+  }
   const profiles = await openProfiles({
     dir: home.profilesDir,
     now,
     onProblem,
     onCaChanged: (profile) => dropLogin(profile, `${profile.name} has another CA now`),
+    onChanged: onProfileChanged,
+  })
+  const lookAtEverything = (): void => {
+    state.touch('profiles')
+    for (const profile of profiles.list()) {
+      gateways.profileChanged(profile.name)
+      renewalOf(profile).renewEarly(lifetime.signal)
+    }
+  }
+  const moments = createMoments({
+    ahead: () => [
+      ...profiles.list().flatMap((profile) => [...profile.momentsAheadMs(), ...renewalOf(profile).momentsAheadMs()]),
+      ...gateways.list().flatMap((gateway) => gateway.momentsAheadMs()),
+    ],
+    look: lookAtEverything,
   })
 
   const life = createCoreLife({
-    idleExitMs: settings.idleExit,
-    isUsed: () => hosts.list().length > 0 || gateways.hasDetached,
+    idleExitMs: () => settings.current().idleExit,
+    isUsed: () => hosts.list().length > 0 || gateways.hasDetached || settings.current().backgroundMode,
     onIdle: () => void stop('nobody uses it'),
   })
 
@@ -128,6 +185,21 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     const open = gateways.list().length
     if (others === 0 && open === 0) return undefined
     return `it is in use (${others} other windows or terminals, ${open} open gateways)`
+  }
+
+  /** Ends the login here and tells the server. */
+  const logOut = async (profile: Profile, everywhere: boolean): Promise<void> => {
+    await dropLogin(profile, 'you logged out')
+    const call = { method: 'POST' as const, path: '/v1/logout', body: { everywhere } }
+    try {
+      await profile.callToEnd(call, Done, AbortSignal.timeout(LOGOUT_DEADLINE_MS))
+    } catch (error) {
+      const why = error instanceof PosternError ? error.message : 'no answer in time'
+      log.warn({ err: error, profile: profile.name }, 'server was not told of the logout')
+      const text = `you are logged out here, but ${profile.name} could not be told: ${why}`
+      notices.add({ level: 'warning', text, profile: profile.name })
+    }
+    await profile.signOut()
   }
 
   const calls: Calls = {
@@ -159,9 +231,9 @@ export async function startCore(options: CoreOptions): Promise<Core> {
         answered()
       }
       log.info({ profile: profile.name, user: profile.user }, 'logged in')
+      for (const { gatewayId } of gateways.routesOf(profile)) attention.forget(gatewayId)
       gateways.loggedIn(profile)
       requests.succeeded(profile.name)
-      reports.lookAgainAt(profile.name, profile.remainingMs, () => gateways.profileChanged(profile.name))
       return profile.view()
     },
     'login.touch': (params) => {
@@ -174,23 +246,13 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     },
     logout: async (params) => {
       const profile = profiles.resolve(params.profile)
-      const { everywhere } = params
-      await dropLogin(profile, 'you logged out')
-      const call = { method: 'POST' as const, path: '/v1/logout', body: { everywhere } }
-      try {
-        await profile.callToEnd(call, Done, AbortSignal.timeout(LOGOUT_DEADLINE_MS))
-      } catch (error) {
-        const why = error instanceof PosternError ? error.message : 'no answer in time'
-        log.warn({ err: error, profile: profile.name }, 'server was not told of the logout')
-        notice('warning', `you are logged out here, but ${profile.name} could not be told: ${why}`, profile.name)
-      }
-      await profile.signOut()
-      gateways.profileChanged(profile.name)
+      await logOut(profile, params.everywhere)
       return { profile: profile.name }
     },
     'resource.list': async (params, _host, signal) => {
       const profile = profiles.resolve(params.profile)
       const { resources } = await listResources(profile, signal)
+      for (const { name } of resources) seenNames.add(name)
       return { profile: profile.name, resources }
     },
     'gateway.open': (params, host, signal) =>
@@ -202,6 +264,28 @@ export async function startCore(options: CoreOptions): Promise<Core> {
       const { method, path, body } = params
       return { body: await profile.callSignedIn({ method, path, body }, z.unknown(), signal) }
     },
+    ...createAppCalls({
+      state,
+      profiles,
+      gateways,
+      requests,
+      attention,
+      notices,
+      settings,
+      renewalOf,
+      logOut,
+      forget: (profile) => renewals.delete(profile.name),
+      lookAtEverything,
+      diagnostics: {
+        home,
+        appVersion: options.appVersion,
+        platform: options.platform,
+        now,
+        stateNow: () => state.now(),
+        seenNames,
+      },
+      log,
+    }),
   }
 
   await gateways.restore((name) => profiles.find(name))
@@ -214,19 +298,19 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     log,
     onAttached: (host) => {
       life.look()
-      for (const early of earlyNotices.splice(0)) host.send('notice', early)
+      notices.tellEarly(host)
       requests.hostCame(host.id)
     },
     onDetached: (host) => {
+      state.unsubscribe(host.id)
       requests.hostLeft(host.id)
+      if (attention.hostLeft(host.id)) requests.presenceReturned()
       void gateways.closeOwnedBy(host.id).catch((error: unknown) => log.error({ err: error }, 'closing failed'))
       life.look()
     },
   })
   life.look()
-  for (const profile of profiles.list()) {
-    reports.lookAgainAt(profile.name, profile.remainingMs, () => gateways.profileChanged(profile.name))
-  }
+  moments.reckon()
 
   const { promise: ended, resolve: hasEnded } = Promise.withResolvers<undefined>()
   let stopping: Promise<void> | undefined
@@ -234,11 +318,13 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     stopping ??= (async () => {
       log.info({ why }, 'core ends')
       life.close()
+      moments.close()
       lifetime.abort(new PosternError('core_unreachable', 'the Postern core ended'))
       requests.close()
       await gateways.shutDown()
       // Hosts must hear that their gateways were closed on purpose, else they would start a core again.
       reports.close()
+      state.close()
       await server.close()
       hasEnded(undefined)
     })()

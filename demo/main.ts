@@ -10,6 +10,7 @@ import { pino, type Logger } from 'pino'
 import { onParentDeath } from '../build/parent-death.mjs'
 import { takeProcessLock } from '../link/process-lock.ts'
 import { exitCodeOf, PosternError } from '../shared/errors.ts'
+import { findDemoApp, noApp, openDemoApp } from './app.ts'
 import { CLUSTER, initialiseServer, startServer, writeServerConfig } from './access-server.ts'
 import { guardCore, stopCoreForSure } from './core-guard.ts'
 import { isFree, newState, readState, writePrivateFile, type DemoState } from './demo-state.ts'
@@ -35,7 +36,10 @@ async function runDemo(options: DemoOptions, ending: AbortSignal): Promise<void>
   const places = await preparePlaces(dataDir, uid)
   const lock = takeProcessLock(places.lockFile)
   if (lock === undefined) {
-    say(options, await readOther(places, ending), 'The demo of this data directory runs already.\n')
+    const other = await readOther(places, ending)
+    const app = options.app ? await findDemoApp(places.home, process.env) : noApp()
+    const file = { ...other, ready: { ...other.ready, appUrl: app.url } }
+    say(options, file, app.text, 'The demo of this data directory runs already.\n')
     return
   }
   const started: Stack = [
@@ -48,9 +52,12 @@ async function runDemo(options: DemoOptions, ending: AbortSignal): Promise<void>
   try {
     await rm(places.readyFile, { force: true })
     const file = await start(places, options, started, log, ending)
+    const app = options.app ? await openDemoApp(places.home, process.env, ending) : noApp()
+    started.push(() => app.close())
+    file.ready.ready.appUrl = app.url
     await writePrivateFile(places.readyFile, file.ready)
     started.push(() => rm(places.readyFile, { force: true }))
-    say(options, file.ready, '')
+    say(options, file.ready, app.text, '')
     await Promise.race([file.broken, aborted(ending)])
   } finally {
     for (const end of started.reverse())
@@ -164,10 +171,10 @@ async function readOther(places: Places, signal: AbortSignal): Promise<ReadyFile
   }
 }
 
-function say(options: DemoOptions, file: ReadyFile, note: string): void {
+function say(options: DemoOptions, file: ReadyFile, appText: string, note: string): void {
   if (options.json) process.stderr.write(note)
   process.stdout.write(
-    options.json ? formatReadyLine(file.ready) : `${note}${formatReadyText(file, CHECKOUT, process.cwd())}`,
+    options.json ? formatReadyLine(file.ready) : `${note}${formatReadyText(file, appText, CHECKOUT, process.cwd())}`,
   )
 }
 

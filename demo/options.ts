@@ -6,6 +6,8 @@ import { PosternError } from '../shared/errors.ts'
 export type DemoOptions = {
   json: boolean
   help: boolean
+  /** Whether the app is opened. */
+  app: boolean
   dataDir: string | undefined
   userTtl: string | undefined
   routeTtl: string | undefined
@@ -19,7 +21,7 @@ Starts the demo: an access server, a PostgreSQL with an online shop in it, and p
   --user-ttl DURATION  how long a login lives (default 8h); short ones let you watch an expiry
   --route-ttl DURATION how long the certificate of a gateway lives (default 10m)
   --data DIR           where everything is kept (default: below ~/.local/state/postern, one per clone)
-  --no-app             opens no app (there is none yet)
+  --no-app             opens no app, and none is built
 
 It stays until Ctrl-C or SIGTERM and then ends everything that it started. Started a second time while it runs, it prints
 the same lines again and ends.
@@ -52,6 +54,7 @@ export function parseOptions(args: string[]): DemoOptions {
   return {
     json: values.json,
     help: values.help,
+    app: !values['no-app'],
     dataDir: values.data,
     userTtl: values['user-ttl'],
     routeTtl: values['route-ttl'],

@@ -29,7 +29,12 @@ export type ReadyFile = z.infer<typeof ReadyFile>
 export const formatReadyLine = (ready: Ready): string => `${JSON.stringify(ready)}\n`
 
 /** What to do next: short, aligned, to be copied. */
-export function formatReadyText({ dataDir, postgresDir, ready }: ReadyFile, checkout: string, cwd: string): string {
+export function formatReadyText(
+  { dataDir, postgresDir, ready }: ReadyFile,
+  appText: string,
+  checkout: string,
+  cwd: string,
+): string {
   const launcher = path.relative(cwd, path.join(checkout, 'bin', 'postern')) || 'bin/postern'
   const { address, fingerprint } = ready.cluster
   const outside = postgresDir.startsWith(dataDir)
@@ -50,7 +55,9 @@ Postern's demo is ready.
 People and their passwords:
 ${people.join('\n')}
 
-Next, in another terminal:
+${appText.replace('postern app', `POSTERN_HOME=${quote(ready.home)} ${launcher} app`)}
+
+Or in another terminal:
   export POSTERN_HOME=${quote(ready.home)}
   ${launcher} login ${address} --user alice
   ${launcher} resources ls
@@ -60,10 +67,10 @@ Next, in another terminal:
 
 To watch a login expire while psql waits for you: end this with Ctrl-C, start it again with
   npm start -- --user-ttl 60s --route-ttl 20s
-then sign in, open a gateway, wait a minute and run psql: the terminal with the gateway asks for the
-password, and psql goes on. Cancel with Ctrl-C at that prompt instead, and psql says why.
+then sign in, open a gateway, wait a minute and run psql: the app (or the terminal with the gateway) asks
+for the password, and psql goes on. Cancel with Ctrl-C at that prompt instead, and psql says why.
 
-There is no app yet. Ctrl-C here ends everything that was started.
+Ctrl-C here ends everything that was started.
 `
 }
 

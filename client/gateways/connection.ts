@@ -11,6 +11,7 @@ import type { Profile } from '../profiles/profile.ts'
 import type { Wanting } from '../renewal/login-requests.ts'
 import type { Renewal } from '../renewal/renewal.ts'
 import type { Route, RouteCertificate } from '../renewal/route-certificates.ts'
+import { startStopwatch } from '../stopwatch.ts'
 import { GOODBYE_DEADLINE_MS, HASTY_GOODBYE_DEADLINE_MS, postgresErrorFor, sayGoodbye } from './client-errors.ts'
 import { readPostgresFirstMessage } from './first-message/postgres.ts'
 import { ClientGoneError, holdClient } from './held-client.ts'
@@ -26,6 +27,10 @@ export type ConnectionContext = {
   wantingFor: (client: string | null) => Wanting
   /** How the server took it: undefined for a connection that stands, else why not. */
   onOutcome: (error: Error | undefined) => void
+  /** How long dial and preamble took, in ms. */
+  onDialed: (ms: number) => void
+  /** The client of a connection that stands has sent something. */
+  onActivity: () => void
   /** Aborts when the gateway closes; its reason is the PosternError that held clients are told. */
   signal: AbortSignal
   log: Logger
@@ -99,7 +104,10 @@ async function carrySession(
     link.stream.write(startup)
     held.release()
     if (signal.aborted) onClosing()
-    const { cause } = await here.pumpTo(link)
+    const pumping = here.pumpTo(link)
+    // Beside the pump, which flows by now: a listener more neither starts nor pauses the stream.
+    socket.on('data', context.onActivity)
+    const { cause } = await pumping
     log.info({ session: sessionId, ...(cause ? { err: cause } : {}) }, 'disconnected')
   } finally {
     signal.removeEventListener('abort', onClosing)
@@ -129,14 +137,16 @@ async function dialWithGoodCertificate(
 }
 
 async function dial(
-  { profile }: ConnectionContext,
+  { profile, onDialed }: ConnectionContext,
   alpn: Alpn,
   certificate: RouteCertificate,
   signal: AbortSignal,
 ): Promise<DialedRoute> {
   try {
     const { cluster, clock } = profile
+    const elapsed = startStopwatch()
     const dialed = await dialRoute({ cluster, alpn, certificate, noteServerTime: clock.note, signal })
+    onDialed(elapsed())
     profile.noteReached()
     return dialed
   } catch (error) {

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
+import type { GatewayDetail } from '../../shared/app-state.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { GatewayState, GatewayView } from '../../shared/rpc.ts'
 import type { Profile } from '../profiles/profile.ts'
@@ -16,6 +17,7 @@ import { gatewayStateOf, type GatewayFacts } from './gateway-state.ts'
 import { GATEWAY_HOST, listenOnLoopback, type Listener } from './listener.ts'
 import type { CheckLocalUser } from './local-user.ts'
 import { judgeCertificate } from './middleware.ts'
+import { Traffic, type ConnectionRecord } from './traffic.ts'
 
 export type GatewayOptions = {
   profile: Profile
@@ -29,10 +31,12 @@ export type GatewayOptions = {
   keep: 'attached' | 'detached'
   /** The host that opened it and may be asked first. */
   ownerHostId: number | undefined
-  loginHardLimitMs: number
+  loginHardLimitMs: () => number
   checkLocalUser: CheckLocalUser
+  /** Wall time of this machine, in ms. */
+  now: () => number
   onChanged: (gateway: Gateway) => void
-  notice: (text: string) => void
+  notice: (text: string, gateway: string) => void
   log: Logger
 }
 
@@ -44,12 +48,14 @@ export class Gateway {
   readonly id: string
   readonly route: Route
   readonly profile: Profile
-  readonly database: string
+  /** The one of the strings that people copy; clients may name any (G16). */
+  database: string
   port: number
   keep: 'attached' | 'detached'
   ownerHostId: number | undefined
   /** Routes that connections went over since it was opened (each login has its own): their sessions end with the gateway. */
   readonly usedRouteIds = new Set<string>()
+  readonly traffic = new Traffic()
   readonly #options: GatewayOptions
   readonly #log: Logger
   readonly #connections = new Map<Promise<void>, AbortController>()
@@ -59,6 +65,8 @@ export class Gateway {
   #refusal: string | undefined
   #waiting = 0
   #nextConnection = 1
+  #roundTripMs: number | null = null
+  readonly #openedAtMs: number
 
   constructor(options: GatewayOptions) {
     const { profile, resource, protocol, account } = options
@@ -70,6 +78,7 @@ export class Gateway {
     this.port = options.port
     this.keep = options.keep
     this.ownerHostId = options.ownerHostId
+    this.#openedAtMs = options.now()
     this.#log = options.log.child({ gateway: this.id, resource })
   }
 
@@ -86,6 +95,34 @@ export class Gateway {
     } finally {
       this.#options.onChanged(this)
     }
+  }
+
+  /**
+   * Listens on another port: the new listener comes up first; if that fails, the old one stays (G15). Connections go on.
+   * @throws PosternError `port_conflict`
+   */
+  async moveTo(port: number): Promise<void> {
+    if (!this.isListening) {
+      const [oldPort, oldConflict] = [this.port, this.#portConflict]
+      this.port = port
+      await this.listen().catch((error: unknown) => {
+        this.port = oldPort
+        this.#portConflict = oldConflict ?? this.#portConflict
+        throw error
+      })
+      return
+    }
+    if (port === this.port) return
+    const listener = await listenOnLoopback(port, (socket) => this.#accept(socket))
+    if (this.state === 'closed') {
+      listener.stop()
+      throw new PosternError('gateway_unknown', 'the gateway was closed meanwhile')
+    }
+    this.#listener?.stop()
+    this.#listener = listener
+    this.port = port
+    this.#log.info({ port }, 'gateway listens on another port')
+    this.#options.onChanged(this)
   }
 
   get isListening(): boolean {
@@ -112,7 +149,7 @@ export class Gateway {
       port: this.port,
       account: this.route.account,
       database,
-      connectTimeoutSeconds: connectTimeoutFor(loginHardLimitMs),
+      connectTimeoutSeconds: connectTimeoutFor(loginHardLimitMs()),
     }
     const state = this.state
     const certificate = renewal.certificates.find(this.id)
@@ -134,6 +171,28 @@ export class Gateway {
       connections: this.#connections.size,
       waiting: this.#waiting,
     }
+  }
+
+  /** What a window shows of it. @param connectionsShown at most so many of its living connections are listed */
+  detail(connectionsShown: number): GatewayDetail {
+    const { totals, rates } = this.traffic
+    return {
+      ...this.view(),
+      openedAt: new Date(this.#openedAtMs).toISOString(),
+      connectTimeoutSeconds: connectTimeoutFor(this.#options.loginHardLimitMs()),
+      bytesIn: totals.in,
+      bytesOut: totals.out,
+      rateIn: rates.in,
+      rateOut: rates.out,
+      roundTripMs: this.#roundTripMs,
+      connectionList: this.traffic.list(connectionsShown),
+    }
+  }
+
+  /** When its state changes by itself, in milliseconds from now: its route certificate runs out. */
+  momentsAheadMs(): number[] {
+    const certificate = this.#options.renewal.certificates.find(this.id)
+    return certificate ? [certificate.notAfterMs - this.profile.clock.now()].filter((ms) => ms > 0) : []
   }
 
   /** Ends all connections at once, held ones with an error; the listener stays (logout). */
@@ -158,15 +217,19 @@ export class Gateway {
 
   #accept(socket: Socket): void {
     const end = new AbortController()
-    const { profile, renewal, checkLocalUser, onChanged } = this.#options
-    const log = this.#log.child({ connection: `${this.id}-${this.#nextConnection++}` })
+    const { profile, renewal, checkLocalUser, onChanged, now } = this.#options
+    const connection = `${this.id}-${this.#nextConnection++}`
+    const log = this.#log.child({ connection })
+    const record = this.traffic.begin(connection, socket, now())
     const carried = carryConnection(socket, {
       profile,
       renewal,
       route: this.route,
       checkLocalUser,
-      wantingFor: (client) => this.#wantingFor(client),
-      onOutcome: (error) => this.#noteOutcome(error),
+      wantingFor: (client) => this.#wantingFor(record, client),
+      onOutcome: (error) => this.#noteOutcome(record, error),
+      onDialed: (ms) => (this.#roundTripMs = ms),
+      onActivity: () => (record.lastActiveMs = now()),
       signal: end.signal,
       log,
     })
@@ -174,35 +237,42 @@ export class Gateway {
     onChanged(this)
     void carried.finally(() => {
       this.#connections.delete(carried)
+      this.traffic.end(record)
       onChanged(this)
     })
   }
 
-  #wantingFor(client: string | null): Wanting {
+  #wantingFor(record: ConnectionRecord, client: string | null): Wanting {
     const { resource, account } = this.route
+    record.client = client
+    record.lastActiveMs = this.#options.now()
+    this.#options.onChanged(this)
     return {
       reason: { kind: 'connection', gateway: this.id, resource, account, client },
       hostId: this.ownerHostId,
       isCommand: false,
       beginWait: () => {
         this.#waiting += 1
+        record.state = 'held'
         this.#options.onChanged(this)
         return () => {
           this.#waiting -= 1
+          record.state = 'connecting'
           this.#options.onChanged(this)
         }
       },
     }
   }
 
-  #noteOutcome(error: Error | undefined): void {
+  #noteOutcome(record: ConnectionRecord, error: Error | undefined): void {
     if (error instanceof ClientGoneError) return
+    if (error === undefined) record.state = 'open'
     const routeId = this.#options.renewal.certificates.find(this.id)?.identity.routeId
     if (error === undefined && routeId !== undefined) this.usedRouteIds.add(routeId)
     const isRefused = error instanceof PosternError && error.kind === 'denied' && error.code !== 'session_ended'
     // Nobody is asked to log in for these (G3), so the person has to learn of them in another way.
     if (isRefused && this.#refusal !== error.message) {
-      this.#options.notice(`${this.route.resource} as ${this.route.account}: ${error.message}`)
+      this.#options.notice(`${this.route.resource} as ${this.route.account}: ${error.message}`, this.id)
     }
     this.#refusal = isRefused ? error.message : undefined
     this.#options.onChanged(this)

@@ -27,11 +27,15 @@ type Options = {
   stored: StoredGateway[]
   ephemeral: PortRange
   requests: LoginRequests
-  loginHardLimitMs: number
+  loginHardLimitMs: () => number
+  /** The person's own range of ports for new gateways, if there is one. */
+  portRange: () => PortRange | undefined
+  /** Wall time of this machine, in ms. */
+  now: () => number
   checkLocalUser: CheckLocalUser
   renewalOf: (profile: Profile) => Renewal
   onChanged: (gateway: Gateway) => void
-  notice: (text: string, profile: string) => void
+  notice: (text: string, profile: string, gateway: string) => void
   log: Logger
 }
 
@@ -125,9 +129,48 @@ export class Gateways {
         this.#options.notice(
           `the gateway for ${one.resource} as ${one.account} could not come back: ${why}`,
           profile.name,
+          gateway.id,
         )
       }
     }
+  }
+
+  /** @throws PosternError `gateway_unknown` */
+  byId(id: string): Gateway {
+    const gateway = this.#open.get(id)
+    if (!gateway) throw new PosternError('gateway_unknown', 'this gateway is not open any more')
+    return gateway
+  }
+
+  get(id: string): Gateway | undefined {
+    return this.#open.get(id)
+  }
+
+  /**
+   * Another port (the new listener comes up first, the old one stays if that fails, G15) or another database in the strings
+   * (G16). Nothing is changed if the port cannot be had.
+   * @throws PosternError `gateway_unknown`, `port_conflict`
+   */
+  async update(id: string, change: { port?: number | undefined; database?: string | undefined }): Promise<GatewayView> {
+    const gateway = this.byId(id)
+    if (change.port !== undefined) {
+      const holder = [...this.#stored].find(([other, one]) => other !== id && one.port === change.port)?.[1]
+      if (holder) throw portConflict(change.port, `your gateway for ${holder.resource} as ${holder.account}`)
+      await gateway.moveTo(change.port)
+    }
+    // It may have been closed meanwhile, and must not come back by this.
+    this.byId(id)
+    if (change.database !== undefined) gateway.database = change.database
+    await this.#remember(gateway, gateway.keep === 'detached')
+    this.#options.onChanged(gateway)
+    return gateway.view()
+  }
+
+  /** Closes all gateways of a profile for good and forgets their ports: the person forgets the cluster. */
+  async removeAllOf(profile: Profile): Promise<void> {
+    await Promise.all(this.#of(profile).map((gateway) => this.#closeOne(gateway)))
+    for (const [id, stored] of this.#stored) if (stored.profile === profile.name) this.#stored.delete(id)
+    await this.#write()
   }
 
   /**
@@ -218,7 +261,13 @@ export class Gateways {
     }
     const ports =
       chosen === undefined
-        ? portCandidates(`${this.#options.file}#${id}`, this.#options.ephemeral, new Set(reserved.keys()), PORT_TRIES)
+        ? portCandidates(
+            `${this.#options.file}#${id}`,
+            this.#options.ephemeral,
+            new Set(reserved.keys()),
+            PORT_TRIES,
+            this.#options.portRange(),
+          )
         : [chosen]
     let conflict: Error | undefined
     for (const port of ports) {
@@ -231,6 +280,7 @@ export class Gateways {
         continue
       }
       this.#open.set(id, gateway)
+      this.#options.onChanged(gateway)
       await this.#remember(gateway, gateway.keep === 'detached')
       return gateway
     }
@@ -238,7 +288,7 @@ export class Gateways {
   }
 
   #create(profile: Profile, resource: string, opening: Opening, port: number, hostId: number | undefined): Gateway {
-    const { requests, loginHardLimitMs, checkLocalUser, renewalOf, onChanged, notice, log } = this.#options
+    const { requests, loginHardLimitMs, checkLocalUser, renewalOf, now, onChanged, notice, log } = this.#options
     return new Gateway({
       profile,
       renewal: renewalOf(profile),
@@ -256,7 +306,8 @@ export class Gateways {
         // A port that was only tried is nobody's business.
         if (this.#open.get(gateway.id) === gateway || gateway.isListening) onChanged(gateway)
       },
-      notice: (text) => notice(text, profile.name),
+      notice: (text, id) => notice(text, profile.name, id),
+      now,
       log,
     })
   }
@@ -290,6 +341,7 @@ export class Gateways {
       this.#options.notice(
         `the gateway for ${route.resource} is closed, but the server could not be told to end its session: ${why}`,
         profile.name,
+        gateway.id,
       )
     }
   }
@@ -300,6 +352,10 @@ export class Gateways {
     const { database, port } = gateway
     const stored = { profile: gateway.profile.name, resource, protocol, account, database, port, isRestored }
     this.#stored.set(gateway.id, stored)
+    await this.#write()
+  }
+
+  async #write(): Promise<void> {
     // One write after the other, each with what is true when its turn comes.
     const write = () => writeGatewayFile(this.#options.file, [...this.#stored.values()])
     this.#writing = this.#writing.then(write, write)

@@ -23,16 +23,21 @@ export async function readEphemeralRange(): Promise<PortRange> {
   }
 }
 
-/** The ports that a gateway may get, the deterministic first choice first; at most `count`. */
+/**
+ * The ports that a gateway may get, the deterministic first choice first; at most `count`.
+ * @param wanted the person's own range, taken as it is; without one, ports outside the ephemeral range
+ */
 export function portCandidates(
   key: string,
   ephemeral: PortRange,
   reserved: ReadonlySet<number>,
   count: number,
+  wanted?: PortRange,
 ): number[] {
   const allowed: number[] = []
-  for (let port = LOWEST_PORT; port <= HIGHEST_PORT; port++) {
-    if (port < ephemeral.first || port > ephemeral.last) allowed.push(port)
+  const { first, last } = wanted ?? { first: LOWEST_PORT, last: HIGHEST_PORT }
+  for (let port = first; port <= last; port++) {
+    if (wanted || port < ephemeral.first || port > ephemeral.last) allowed.push(port)
   }
   const start = createHash('sha256').update(key).digest().readUInt32BE() % allowed.length
   const inOrder = [...allowed.slice(start), ...allowed.slice(0, start)]

@@ -5,20 +5,15 @@ import type { Gateway } from './gateway.ts'
 
 export type GatewayReports = {
   changed(gateway: Gateway): void
-  /** Looks at a profile's gateways again when its login runs out, so that nobody looks connected when expired. */
-  lookAgainAt(profile: string, inMs: number, look: () => void): void
   /** Reports what is still pending, and stops. */
   close(): void
 }
 
 const REPORT_INTERVAL_MS = 100
-/** setTimeout's longest delay; a login that lives longer is looked at once in between. */
-const TIMEOUT_MAX_MS = 2 ** 31 - 1
 
 export function createGatewayReports(hosts: Hosts): GatewayReports {
   const pending = new Map<string, { gateway: Gateway; timer: NodeJS.Timeout }>()
   const lastSent = new Map<string, string>()
-  const expiries = new Map<string, NodeJS.Timeout>()
 
   const report = (id: string): void => {
     const view = pending.get(id)?.gateway.view()
@@ -41,15 +36,7 @@ export function createGatewayReports(hosts: Hosts): GatewayReports {
       timer.unref()
       pending.set(gateway.id, { gateway, timer })
     },
-    lookAgainAt(profile, inMs, look) {
-      clearTimeout(expiries.get(profile))
-      if (inMs <= 0) return
-      const timer = setTimeout(look, Math.min(inMs + 1, TIMEOUT_MAX_MS))
-      timer.unref()
-      expiries.set(profile, timer)
-    },
     close() {
-      for (const timer of expiries.values()) clearTimeout(timer)
       for (const [id, { timer }] of [...pending]) {
         clearTimeout(timer)
         report(id)

@@ -44,6 +44,10 @@ export const writeUserCertificate = (dir: string, name: string, certificate: Use
 export const removeUserCertificate = (dir: string, name: string): Promise<void> =>
   rm(userFile(dir, name), { force: true })
 
+/** Forgets a profile; its user certificate is removed before. */
+export const removeProfileFiles = (dir: string, name: string): Promise<void> =>
+  rm(profileFile(dir, name), { force: true })
+
 /**
  * All profiles of a home. A file that is not one (torn, edited wrongly) is renamed to `NAME.json.corrupt-TIME` and told to
  * `onProblem`, so that nothing ever overwrites it.

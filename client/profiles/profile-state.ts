@@ -21,6 +21,9 @@ export type ProfileFacts = {
 /** A login is `expiring` in the last tenth of its life, at most this long, in ms. */
 const EXPIRING_MAX_MS = 10 * 60_000
 
+/** How long before its end a login of this life is `expiring`, in ms. */
+export const expiringWithinMs = (lifeMs: number): number => Math.min(lifeMs / 10, EXPIRING_MAX_MS)
+
 /** The first rule that holds gives the state. Never looks connected when expired: expiry comes before everything but a login. */
 const RULES: readonly { state: ProfileState; when: (facts: ProfileFacts) => boolean }[] = [
   { state: 'logging in', when: (facts) => facts.isLoggingIn },
@@ -28,7 +31,7 @@ const RULES: readonly { state: ProfileState; when: (facts: ProfileFacts) => bool
   { state: 'signed out', when: (facts) => !facts.hasCertificate },
   { state: 'expired', when: (facts) => facts.isEnded || facts.remainingMs <= 0 },
   { state: 'offline', when: (facts) => facts.isOffline },
-  { state: 'expiring', when: (facts) => facts.remainingMs < Math.min(facts.lifeMs / 10, EXPIRING_MAX_MS) },
+  { state: 'expiring', when: (facts) => facts.remainingMs < expiringWithinMs(facts.lifeMs) },
   { state: 'ready', when: () => true },
 ]
 

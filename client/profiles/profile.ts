@@ -9,13 +9,17 @@ import { createServerClock, type ServerClock } from '../cluster/clock.ts'
 import type { ApiRequest } from '../cluster/exchange.ts'
 import { fingerprintOf } from '../cluster/trust.ts'
 import {
+  removeProfileFiles,
   removeUserCertificate,
   writeProfileFile,
   writeUserCertificate,
   type StoredProfile,
   type UserCertificate,
 } from './profile-file.ts'
-import { profileStateOf, type ProfileState } from './profile-state.ts'
+import { expiringWithinMs, profileStateOf, type ProfileState } from './profile-state.ts'
+
+/** Answers of the server come sooner or later by a little: only more than that is news of its clock, in ms. */
+const CLOCK_NEWS_MS = 1000
 
 type Signing = { user: string; level: StoredProfile['level']; totp: boolean; certificate: UserCertificate }
 
@@ -24,6 +28,7 @@ export class Profile {
   readonly clock: ServerClock
   readonly #dir: string
   readonly #now: () => number
+  readonly #onChanged: (profile: Profile) => void
   #stored: StoredProfile
   #certificate: UserCertificate | undefined
   #loginsUnderWay = 0
@@ -36,13 +41,24 @@ export class Profile {
     stored: StoredProfile
     certificate: UserCertificate | undefined
     now: () => number
+    /** Told when something of `view()` may be another than before; time alone tells nobody. */
+    onChanged: (profile: Profile) => void
   }) {
     this.name = options.stored.profile
     this.#dir = options.dir
     this.#now = options.now
     this.#stored = options.stored
     this.#certificate = options.certificate
-    this.clock = createServerClock(options.now, options.stored.clockOffsetMs)
+    this.#onChanged = options.onChanged
+    const clock = createServerClock(options.now, options.stored.clockOffsetMs)
+    this.clock = {
+      ...clock,
+      note: (serverMs) => {
+        const before = clock.offsetMs()
+        clock.note(serverMs)
+        if (Math.abs(clock.offsetMs() - before) >= CLOCK_NEWS_MS) options.onChanged(this)
+      },
+    }
   }
 
   get cluster(): Cluster {
@@ -75,6 +91,15 @@ export class Profile {
   get remainingMs(): number {
     const certificate = this.usableCertificate
     return certificate ? certificate.notAfterMs - this.clock.now() : 0
+  }
+
+  /** Moments at which its state changes by itself, in milliseconds from now. */
+  momentsAheadMs(): number[] {
+    const certificate = this.usableCertificate
+    if (!certificate) return []
+    const { remainingMs } = this
+    const expiringMs = remainingMs - expiringWithinMs(certificate.notAfterMs - certificate.notBeforeMs)
+    return [expiringMs, remainingMs].filter((ms) => ms > 0)
   }
 
   get state(): ProfileState {
@@ -144,10 +169,12 @@ export class Profile {
   /** Runs a login; the profile is `logging in` as long as it lasts. */
   async duringLogin<T>(login: () => Promise<T>): Promise<T> {
     this.#loginsUnderWay += 1
+    this.#onChanged(this)
     try {
       return await login()
     } finally {
       this.#loginsUnderWay -= 1
+      this.#onChanged(this)
     }
   }
 
@@ -162,12 +189,28 @@ export class Profile {
     this.#isEnded = false
     this.#isRefused = false
     this.#isOffline = false
+    this.#onChanged(this)
   }
 
   async signOut(): Promise<void> {
     this.#certificate = undefined
     this.#isRefused = false
+    this.#onChanged(this)
     await removeUserCertificate(this.#dir, this.name)
+  }
+
+  /** The person turns to it: it is the current profile from now on. */
+  async use(): Promise<void> {
+    const stored = { ...this.#stored, usedAtMs: this.#now() }
+    await writeProfileFile(this.#dir, stored)
+    this.#stored = stored
+    this.#onChanged(this)
+  }
+
+  /** Forgets the login and removes the files. */
+  async remove(): Promise<void> {
+    await this.signOut()
+    await removeProfileFiles(this.#dir, this.name)
   }
 
   /** Another address or CA for this cluster, on the person's word. Another CA takes the login of the old one with it. */
@@ -176,21 +219,29 @@ export class Profile {
     const stored = { ...this.#stored, address, caPem, usedAtMs: this.#now() }
     await writeProfileFile(this.#dir, stored)
     this.#stored = stored
+    this.#onChanged(this)
     if (isOtherCa) await this.signOut()
   }
 
   /** What an answer of the server, or its absence, says about the login; called with every error of a call or a dial. */
   noteFailure(error: unknown, presented: UserCertificate | undefined): void {
     if (!(error instanceof PosternError)) return
+    const before = this.state
     this.#isOffline = error.code === 'server_unreachable'
     // An answer to a certificate that was swapped meanwhile says nothing about the new one.
-    if (presented === undefined || presented !== this.#certificate) return
-    if (error.kind === 'expired') this.#isEnded = true
-    if (error.code === 'user_disabled' || error.code === 'bad_certificate') this.#isRefused = true
+    if (presented !== undefined && presented === this.#certificate) {
+      if (error.kind === 'expired') this.#isEnded = true
+      if (error.code === 'user_disabled' || error.code === 'bad_certificate') this.#isRefused = true
+    }
+    if (this.state !== before) this.#onChanged(this)
   }
 
-  noteReached(): void {
+  /** The server answered; with the user certificate presented, it does not refuse this person. */
+  noteReached(hasPresented = false): void {
+    const before = this.state
     this.#isOffline = false
+    if (hasPresented) this.#isRefused = false
+    if (this.state !== before) this.#onChanged(this)
   }
 
   async #call<T>(
@@ -208,8 +259,7 @@ export class Profile {
     }
     try {
       const answer = await callApi(context, call, schema)
-      this.noteReached()
-      if (certificate) this.#isRefused = false
+      this.noteReached(certificate !== undefined)
       return answer
     } catch (error) {
       this.noteFailure(error, certificate)

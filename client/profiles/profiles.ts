@@ -18,6 +18,8 @@ export type Profiles = {
     asked: { address: string; caPem?: string | undefined; caPin?: string | undefined },
     signal: AbortSignal,
   ): Promise<Profile>
+  /** Forgets a cluster and removes its files. */
+  remove(profile: Profile): Promise<void>
 }
 
 type Options = {
@@ -26,14 +28,16 @@ type Options = {
   onProblem: (text: string, cause: unknown) => void
   /** A known cluster got another CA: what was issued under the old one is void. */
   onCaChanged: (profile: Profile) => Promise<void>
+  /** Something of a profile's view, or which one is the current one, may have changed. */
+  onChanged: (profile: Profile) => void
 }
 
 export async function openProfiles(options: Options): Promise<Profiles> {
-  const { dir, now, onProblem } = options
+  const { dir, now, onProblem, onChanged } = options
   const profiles = new Map<string, Profile>()
   for (const stored of await readProfileFiles(dir, now(), onProblem)) {
     const certificate = await readUserCertificate(dir, stored, onProblem)
-    profiles.set(stored.profile, new Profile({ dir, stored, certificate, now }))
+    profiles.set(stored.profile, new Profile({ dir, stored, certificate, now, onChanged }))
   }
 
   const current = (): Profile | undefined => [...profiles.values()].sort((a, b) => b.usedAtMs - a.usedAtMs)[0]
@@ -89,9 +93,15 @@ export async function openProfiles(options: Options): Promise<Profiles> {
         usedAtMs: now(),
       }
       await writeProfileFile(dir, stored)
-      const profile = new Profile({ dir, stored, certificate: undefined, now })
+      const profile = new Profile({ dir, stored, certificate: undefined, now, onChanged })
       profiles.set(profile.name, profile)
+      onChanged(profile)
       return profile
+    },
+    async remove(profile) {
+      await profile.remove()
+      profiles.delete(profile.name)
+      onChanged(profile)
     },
   }
 }

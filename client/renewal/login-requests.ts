@@ -1,10 +1,12 @@
 // Login requests: one open request per profile, put before the host that can ask, answered by any login of that profile (G5).
 // Owns who is asked, touch and withdrawal (G8), the bounds of the wait (G9) and the cool-down (G7). Called by renewal.ts
 // (which waits) and core.ts (which passes on what hosts do).
+import type { LoginView } from '../../shared/app-state.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { LoginOutcome, LoginPrompt, LoginReason } from '../../shared/rpc.ts'
-import type { Hosts } from '../control/hosts.ts'
+import type { Host, Hosts } from '../control/hosts.ts'
 import type { Settings } from '../settings.ts'
+import type { Attention } from './attention.ts'
 import { SingleFlight } from './single-flight.ts'
 
 /** What a request needs to know of its profile. */
@@ -20,19 +22,23 @@ export type Wanting = {
   beginWait?: () => () => void
 }
 
+/** A deadline of the wait that runs now. */
+type Deadline = { timer: NodeJS.Timeout; atMs: number }
+
 type OpenRequest = {
   readonly id: string
   readonly profile: RequestingProfile
   readonly wanting: Wanting
+  readonly requestedAtMs: number
   readonly settle: (error: PosternError | undefined) => void
   readonly settled: Promise<void>
   askedHostId: number | undefined
   isTouched: boolean
   waiting: number
   /** Ends the wait softly; not running while a password is on its way. */
-  softDeadline: NodeJS.Timeout | undefined
+  softDeadline: Deadline | undefined
   /** Ends it whatever happens. */
-  hardDeadline: NodeJS.Timeout | undefined
+  hardDeadline: Deadline | undefined
 }
 
 type ProfileLogins = {
@@ -44,10 +50,15 @@ type ProfileLogins = {
 
 type Options = {
   hosts: Hosts
-  settings: Pick<Settings, 'loginWait' | 'loginHardLimit' | 'coolDown'>
+  settings: () => Pick<Settings, 'loginWait' | 'loginHardLimit' | 'coolDown'>
+  attention: Attention
+  /** Wall time of this machine, in ms. */
+  now: () => number
   randomId: () => string
-  /** Whatever changed for this profile's gateways (waiting, cool-down): they look at it again. */
+  /** Whatever changed for this profile (its request, who waits, cool-down): its gateways look at it again. */
   onChanged: (profile: string) => void
+  /** A connection waits for a login and nobody is disturbed for it (G10). */
+  onUnattended: (profile: string) => void
 }
 
 type Failure = Exclude<LoginOutcome, 'succeeded' | 'withdrawn'>
@@ -66,10 +77,48 @@ export class LoginRequests {
    */
   async wait(profile: RequestingProfile, wanting: Wanting, signal: AbortSignal): Promise<void> {
     const logins = this.#of(profile.name)
-    if (logins.coolDown && !wanting.isCommand) throw logins.coolDown.error
-    this.#endCoolDown(profile.name, logins)
-    const start = (abandoned: AbortSignal) => this.#request(logins, profile, wanting, abandoned)
-    await logins.flight.join(start, signal)
+    try {
+      if (logins.coolDown && !wanting.isCommand) throw logins.coolDown.error
+      this.#endCoolDown(profile.name, logins)
+      // A request that was put before nobody, for a gateway that only retries, may be asked for the sake of another one.
+      if (logins.open && logins.open.askedHostId === undefined) this.#tryToAsk(logins.open, wanting)
+      const start = (abandoned: AbortSignal) => this.#request(logins, profile, wanting, abandoned)
+      await logins.flight.join(start, signal)
+    } catch (error) {
+      const isUnanswered = error instanceof PosternError && error.kind === 'cancelled' && !signal.aborted
+      if (isUnanswered && wanting.reason.kind === 'connection') {
+        this.#options.attention.noteUnanswered(wanting.reason.gateway)
+      }
+      throw error
+    }
+  }
+
+  /** Open requests by id, as the app shows them. */
+  list(): ReadonlyMap<string, LoginView> {
+    const views = new Map<string, LoginView>()
+    for (const { open } of this.#profiles.values()) if (open) views.set(open.id, viewOf(open))
+    return views
+  }
+
+  /**
+   * Puts a login before a host's person, ahead of time: opens a request or takes over the one that is open. It stays while
+   * nobody waits for it, until it is answered, cancelled or its host leaves.
+   */
+  ask(profile: RequestingProfile, host: Host): LoginPrompt {
+    const logins = this.#of(profile.name)
+    const wanting: Wanting = { reason: { kind: 'command', what: 'log in' }, hostId: host.id, isCommand: true }
+    const request = (logins.open ??= this.#create(profile, wanting, 0))
+    request.isTouched = true
+    const asked = request.askedHostId === undefined ? undefined : this.#options.hosts.find(request.askedHostId)
+    if (asked && asked !== host) {
+      const text = 'it is being answered in another window'
+      asked.send('login.closed', { requestId: request.id, profile: profile.name, outcome: 'withdrawn', text })
+    }
+    request.askedHostId = host.id
+    const prompt = promptOf(request)
+    host.send('login.requested', prompt)
+    this.#options.onChanged(profile.name)
+    return prompt
   }
 
   isCoolingDown(profile: string): boolean {
@@ -98,10 +147,12 @@ export class LoginRequests {
     const logins = this.#of(profile)
     logins.submitting += 1
     if (requestId !== undefined) this.touch(requestId)
-    clearTimeout(logins.open?.softDeadline)
+    if (logins.open) stopSoftDeadline(logins.open)
+    this.#options.onChanged(profile)
     return () => {
       logins.submitting -= 1
       if (logins.open && logins.submitting === 0 && logins.open.waiting > 0) this.#startSoftDeadline(logins.open)
+      this.#options.onChanged(profile)
     }
   }
 
@@ -131,8 +182,14 @@ export class LoginRequests {
   /** A window that comes is asked what nobody could be asked so far. */
   hostCame(hostId: number): void {
     const host = this.#options.hosts.find(hostId)
-    if (!host?.canAsk || host.kind === 'terminal') return
-    for (const { open } of this.#profiles.values()) if (open && open.askedHostId === undefined) this.#ask(open)
+    if (host?.canAsk && host.kind !== 'terminal') this.presenceReturned()
+  }
+
+  /** Somebody may be there again: what still waits and nobody was asked for is put before them now (G10). */
+  presenceReturned(): void {
+    for (const { open } of this.#profiles.values()) {
+      if (open && open.askedHostId === undefined) this.#tryToAsk(open, open.wanting)
+    }
   }
 
   close(): void {
@@ -150,8 +207,7 @@ export class LoginRequests {
     abandoned: AbortSignal,
   ): Promise<void> {
     const request = (logins.open ??= this.#open(profile, wanting))
-    const { loginHardLimit } = this.#options.settings
-    request.hardDeadline = setTimeout(() => this.#fail(request, 'timed out'), loginHardLimit)
+    request.hardDeadline = this.#deadline(request, this.#options.settings().loginHardLimit)
     if (logins.submitting === 0) this.#startSoftDeadline(request)
     const onAbandoned = () => this.#leave(request)
     abandoned.addEventListener('abort', onAbandoned, { once: true })
@@ -163,51 +219,76 @@ export class LoginRequests {
   }
 
   #open(profile: RequestingProfile, wanting: Wanting): OpenRequest {
-    const { promise, resolve, reject } = Promise.withResolvers<undefined>()
-    // With nobody waiting (touched, abandoned) its end is nobody's error.
-    promise.catch(() => undefined)
-    const request: OpenRequest = {
-      id: this.#options.randomId(),
-      profile,
-      wanting,
-      settled: promise,
-      settle: (error) => (error ? reject(error) : resolve(undefined)),
-      askedHostId: undefined,
-      isTouched: false,
-      waiting: 1,
-      softDeadline: undefined,
-      hardDeadline: undefined,
-    }
+    const request = this.#create(profile, wanting, 1)
     this.#ask(request)
     return request
   }
 
+  #create(profile: RequestingProfile, wanting: Wanting, waiting: number): OpenRequest {
+    const { promise, resolve, reject } = Promise.withResolvers<undefined>()
+    // With nobody waiting (touched, abandoned) its end is nobody's error.
+    promise.catch(() => undefined)
+    return {
+      id: this.#options.randomId(),
+      profile,
+      wanting,
+      requestedAtMs: this.#options.now(),
+      settled: promise,
+      settle: (error) => (error ? reject(error) : resolve(undefined)),
+      askedHostId: undefined,
+      isTouched: false,
+      waiting,
+      softDeadline: undefined,
+      hardDeadline: undefined,
+    }
+  }
+
   #ask(request: OpenRequest): void {
-    const { hosts } = this.#options
-    const host = hosts.chooseAsker(request.wanting.hostId)
-    request.askedHostId = host?.id
-    if (host) host.send('login.requested', promptOf(request))
-    else hosts.broadcast('login.needed', promptOf(request))
+    const { hosts, onUnattended } = this.#options
+    request.askedHostId = undefined
+    if (this.#tryToAsk(request, request.wanting)) return
+    hosts.broadcast('login.needed', promptOf(request))
+    if (!this.#mayDisturb(request.wanting)) onUnattended(request.profile.name)
+  }
+
+  /** Puts a request before a host, if there is one that can ask and nobody is disturbed who should not be. */
+  #tryToAsk(request: OpenRequest, wanting: Wanting): boolean {
+    const host = this.#mayDisturb(wanting) ? this.#options.hosts.chooseAsker(wanting.hostId) : undefined
+    if (!host) return false
+    request.askedHostId = host.id
+    host.send('login.requested', promptOf(request))
+    return true
+  }
+
+  /** A person who has just given a command is there, whatever the screen says. */
+  #mayDisturb({ isCommand, reason }: Wanting): boolean {
+    return isCommand || this.#options.attention.mayDisturbFor(reason.kind === 'connection' ? reason.gateway : undefined)
   }
 
   /** The last waiting client has gone: an untouched question is taken back, a touched one stays as an ordinary login. */
   #leave(request: OpenRequest): void {
-    clearTimeout(request.softDeadline)
-    clearTimeout(request.hardDeadline)
+    stopDeadlines(request)
     request.waiting = 0
     if (!request.isTouched) this.#close(request, 'withdrawn', null, undefined)
   }
 
   #startSoftDeadline(request: OpenRequest): void {
-    clearTimeout(request.softDeadline)
-    request.softDeadline = setTimeout(() => this.#fail(request, 'timed out'), this.#options.settings.loginWait)
+    stopSoftDeadline(request)
+    request.softDeadline = this.#deadline(request, this.#options.settings().loginWait)
+  }
+
+  #deadline(request: OpenRequest, inMs: number): Deadline {
+    return {
+      timer: setTimeout(() => this.#fail(request, 'timed out'), inMs),
+      atMs: this.#options.now() + inMs,
+    }
   }
 
   #fail(request: OpenRequest, outcome: Failure): void {
     const logins = this.#of(request.profile.name)
     const error = new PosternError(...FAILURES[outcome])
     this.#endCoolDown(request.profile.name, logins)
-    const timer = setTimeout(() => this.#endCoolDown(request.profile.name, logins), this.#options.settings.coolDown)
+    const timer = setTimeout(() => this.#endCoolDown(request.profile.name, logins), this.#options.settings().coolDown)
     logins.coolDown = { error, timer }
     this.#close(request, outcome, error.message, error)
   }
@@ -216,8 +297,7 @@ export class LoginRequests {
     const { hosts, onChanged } = this.#options
     const profile = request.profile.name
     const logins = this.#of(profile)
-    clearTimeout(request.softDeadline)
-    clearTimeout(request.hardDeadline)
+    stopDeadlines(request)
     if (logins.open === request) logins.open = undefined
     const event = { requestId: request.id, profile, outcome, text }
     const asked = request.askedHostId === undefined ? undefined : hosts.find(request.askedHostId)
@@ -266,6 +346,26 @@ const FAILURES: Record<Failure, ['login_cancelled' | 'login_failed' | 'login_tim
   cancelled: ['login_cancelled', 'the login was cancelled'],
   failed: ['login_failed', 'the login failed'],
   'timed out': ['login_timeout', 'nobody logged in in time'],
+}
+
+function stopSoftDeadline(request: OpenRequest): void {
+  clearTimeout(request.softDeadline?.timer)
+  request.softDeadline = undefined
+}
+
+function stopDeadlines(request: OpenRequest): void {
+  stopSoftDeadline(request)
+  clearTimeout(request.hardDeadline?.timer)
+  request.hardDeadline = undefined
+}
+
+function viewOf(request: OpenRequest): LoginView {
+  const deadlines = [request.softDeadline, request.hardDeadline].flatMap((one) => (one ? [one.atMs] : []))
+  return {
+    ...promptOf(request),
+    requestedAt: new Date(request.requestedAtMs).toISOString(),
+    deadlineAt: deadlines.length === 0 ? null : new Date(Math.min(...deadlines)).toISOString(),
+  }
 }
 
 const promptOf = (request: OpenRequest): LoginPrompt => ({

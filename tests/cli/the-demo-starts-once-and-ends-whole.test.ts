@@ -23,7 +23,7 @@ afterAll(() => {
 })
 
 function startDemo(...flags: string[]) {
-  const child = spawn(process.execPath, [entry, '--json', '--data', dataDir, ...flags], {
+  const child = spawn(process.execPath, [entry, '--json', '--no-app', '--data', dataDir, ...flags], {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   started.push(child)

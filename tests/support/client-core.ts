@@ -31,6 +31,7 @@ export class TestHost {
       'login.needed',
       'gateway.changed',
       'notice',
+      'state.patch',
     ]
     for (const event of names) {
       core.on(event, (payload) => {

@@ -88,6 +88,7 @@ export function makeContext(cores: FakeCore[], options: { canAsk?: boolean } = {
   return {
     stdin,
     terminal: { stdin, stdout: sink('out'), stderr: sink('err'), canAsk: options.canAsk ?? true },
+    openApp: () => Promise.reject(new Error('these tests open no app')),
     interrupt: interrupt.signal,
     interruptNow: () => interrupt.abort(new Error('interrupted')),
     now: () => new Date(),

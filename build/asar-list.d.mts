@@ -1,0 +1,2 @@
+/** Paths in an asar archive with `/`, in the archive's order. */
+export function readAsarList(file: string): Promise<string[]>

@@ -1,0 +1,84 @@
+// The whole way of a connection of one gateway, step by step, as a person tests it: certificate, access server, login to the
+// database, one statement. Asks nobody to log in; stops at the step that fails, with the text of that end. Called by core.ts.
+import type { ConnectionTest } from '../../shared/app-state.ts'
+import { PosternError } from '../../shared/errors.ts'
+import { ALPN } from '../../shared/names.ts'
+import { dialRoute } from '../cluster/dial.ts'
+import type { Renewal } from '../renewal/renewal.ts'
+import { startStopwatch } from '../stopwatch.ts'
+import type { Gateway } from './gateway.ts'
+import { judgeCertificate } from './middleware.ts'
+import { endProbe, logInToPostgres, runStatement } from './postgres-probe.ts'
+
+type Step = ConnectionTest['steps'][number]
+
+/** For the whole test, in ms. */
+const TEST_DEADLINE_MS = 30_000
+const STATEMENT = 'select 1'
+
+/** Tests a gateway. Never rejects because a step failed: which one and why is in the result. */
+export async function testConnection(gateway: Gateway, renewal: Renewal, signal: AbortSignal): Promise<ConnectionTest> {
+  const { profile, route, database } = gateway
+  const deadline = AbortSignal.timeout(TEST_DEADLINE_MS)
+  const bound = AbortSignal.any([deadline, signal])
+  const steps: Step[] = []
+  const whole = startStopwatch()
+
+  /** Runs one step; the text is told where it succeeds too, if it has one. */
+  const step = async <T>(name: string, run: () => Promise<{ value: T; text: string | null }>): Promise<T> => {
+    const elapsed = startStopwatch()
+    try {
+      const { value, text } = await run()
+      steps.push({ name, ok: true, ms: elapsed(), text })
+      return value
+    } catch (error) {
+      const text = deadline.aborted ? `no answer within ${TEST_DEADLINE_MS / 1000} s` : textOf(error)
+      steps.push({ name, ok: false, ms: elapsed(), text })
+      throw error
+    }
+  }
+
+  try {
+    const certificate = await step('certificate', async () => {
+      const known = renewal.certificates.find(gateway.id)
+      const wanted = { cluster: profile.name, user: profile.user }
+      const isGood = judgeCertificate(known, wanted, profile.clock.now()) === 'good'
+      if (known && isGood) return { value: known, text: 'still good' }
+      return { value: await renewal.reissue(route, bound), text: 'renewed' }
+    })
+    const { link } = await step('access server', async () => {
+      const { cluster, clock } = profile
+      const alpn = ALPN.postgres
+      const value = await dialRoute({ cluster, alpn, certificate, noteServerTime: clock.note, signal: bound })
+      // Its session ends with the gateway like all others.
+      gateway.usedRouteIds.add(certificate.identity.routeId)
+      return { value, text: profile.cluster.address.text }
+    })
+    const stop = () => link.destroy()
+    bound.addEventListener('abort', stop, { once: true })
+    try {
+      await step('database login', async () => {
+        const version = await logInToPostgres(link.stream, { user: route.account, database }, bound)
+        return { value: undefined, text: version === undefined ? null : `PostgreSQL ${version}` }
+      })
+      await step(STATEMENT, async () => {
+        await runStatement(link.stream, STATEMENT, bound)
+        return { value: undefined, text: null }
+      })
+      endProbe(link.stream)
+    } finally {
+      bound.removeEventListener('abort', stop)
+      link.destroy()
+    }
+    return { ok: true, totalMs: whole(), steps }
+  } catch (error) {
+    if (signal.aborted) throw error
+    return { ok: false, totalMs: whole(), steps }
+  }
+}
+
+function textOf(error: unknown): string {
+  if (error instanceof PosternError)
+    return error.errorId ? `${error.message} (error id ${error.errorId})` : error.message
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,7 @@
+// Measures how long something took. Not a clock: the machine's time may be set meanwhile without changing what it says.
+
+/** Starts now; what it returns says how many milliseconds have passed, to a tenth. */
+export function startStopwatch(): () => number {
+  const startedAt = performance.now()
+  return () => Math.round((performance.now() - startedAt) * 10) / 10
+}

@@ -1,0 +1,22 @@
+// What the browser host can do beyond the core: little, and it says so. Copying and opening pages is the page's own business,
+// since the browser may run on another machine than this. Used by ../browser-host.ts.
+import { PosternError } from '../../shared/errors.ts'
+import type { ShellHandlers } from '../page-gate.ts'
+
+const byPageItself = (what: string): Promise<never> =>
+  Promise.reject(new PosternError('unsupported', `${what} is done by the page itself in a browser`))
+
+export const browserShell = (version: string): ShellHandlers => ({
+  'shell.describe': () =>
+    Promise.resolve({
+      kind: 'browser',
+      version,
+      versions: { node: process.versions.node, openssl: process.versions.openssl },
+      keyProtection: 'Your key lies in a file that only you can read (mode 0600), not in a key store of the system.',
+      canStartAtLogin: false,
+      canNotify: false,
+    }),
+  'shell.copy': () => byPageItself('copying'),
+  'shell.openExternal': () => byPageItself('opening a page'),
+  'shell.showLogs': () => Promise.resolve({ shown: false }),
+})

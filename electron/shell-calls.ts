@@ -1,0 +1,53 @@
+// What the page may ask of the shell itself: copy, open an https address, show the log folder, say what this shell is. Called
+// through the page gate, which has checked the parameters; what reaches the system is checked here once more.
+import { app, clipboard, shell } from 'electron'
+import { PosternError } from '../shared/errors.ts'
+import type { ShellHandlers } from './page-gate.ts'
+
+export type ShellFacts = { logFile: string; canStartAtLogin: boolean; canNotify: boolean }
+
+/**
+ * The core, which holds the keys, is a process that also runs without any desktop, so Electron's safeStorage (main process only)
+ * cannot be what it depends on. This says what is true instead of promising more.
+ */
+export const KEY_PROTECTION =
+  'The key of your login lies in a file that only you can read (mode 0600) and is good for the hours of that login. ' +
+  "It is not wrapped by the system's key store; a full-disk encryption of this machine covers it."
+
+export const createShellCalls = ({ logFile, canStartAtLogin, canNotify }: ShellFacts): ShellHandlers => ({
+  'shell.describe': () =>
+    Promise.resolve({
+      kind: 'electron' as const,
+      version: app.getVersion(),
+      versions: {
+        electron: process.versions.electron,
+        chromium: process.versions.chrome,
+        node: process.versions.node,
+      },
+      keyProtection: KEY_PROTECTION,
+      canStartAtLogin,
+      canNotify,
+    }),
+  'shell.copy': async ({ text }) => {
+    await clipboard.writeText(text)
+    return {}
+  },
+  'shell.openExternal': async ({ url }) => {
+    if (!isSafeExternal(url)) {
+      throw new PosternError('bad_request', 'only https addresses without a name and password in them are opened')
+    }
+    // As parsed, so that what was checked is what is opened.
+    await shell.openExternal(new URL(url).href)
+    return {}
+  },
+  'shell.showLogs': () => {
+    shell.showItemInFolder(logFile)
+    return Promise.resolve({ shown: true })
+  },
+})
+
+/** https only, and nothing that disguises where it leads. */
+export function isSafeExternal(url: string): boolean {
+  const parsed = URL.parse(url)
+  return parsed?.protocol === 'https:' && parsed.hostname !== '' && parsed.username === '' && parsed.password === ''
+}

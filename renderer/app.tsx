@@ -1,0 +1,131 @@
+// The window: top bar, banner, sidebar, the screen of the route, and what may lie over it. Decides nothing but what is shown.
+import { useEffect } from 'react'
+import { EmptyState } from './components/empty-state.tsx'
+import { Spinner } from './components/spinner.tsx'
+import { TooltipProvider } from './components/tooltip.tsx'
+import { LoginDialog } from './dialogs/login-dialog.tsx'
+import { navigate, useRoute, type Route } from './navigation.ts'
+import { CommandPalette } from './palette/command-palette.tsx'
+import { About } from './screens/about/about.tsx'
+import { FirstRun } from './screens/first-run/first-run.tsx'
+import { Gateways } from './screens/gateways/gateways.tsx'
+import { Notices } from './screens/notices/notices.tsx'
+import { Resources } from './screens/resources/resources.tsx'
+import { Settings } from './screens/settings/settings.tsx'
+import { Banner } from './shell/banner.tsx'
+import { ConfirmLink } from './shell/confirm-link.tsx'
+import { Sidebar } from './shell/sidebar.tsx'
+import { StatusNote } from './shell/status-note.tsx'
+import { TopBar } from './shell/top-bar.tsx'
+import { askLogin, usePageEvent } from './state/call.ts'
+import { useApp } from './state/selectors.ts'
+import { useMirror } from './state/store.ts'
+import { texts } from './texts.ts'
+import styles from './app.module.css'
+
+const START: Route = { screen: 'resources' }
+
+export function App() {
+  useTheme()
+  useShellNavigation()
+  const route = useRoute() ?? START
+  useArrival(route)
+  const hasState = useMirror((mirror) => mirror.app !== null)
+  const hasProfiles = useApp((app) => Object.keys(app.profiles).length > 0, false)
+  return (
+    <TooltipProvider>
+      <div className={styles.app}>
+        <a className={styles.skip} href="#main" onClick={focusMain}>
+          {texts.landmarks.skip}
+        </a>
+        <TopBar />
+        <Banner />
+        {hasState && hasProfiles && <Sidebar route={route} />}
+        <main id="main" className={styles.main} tabIndex={-1}>
+          {!hasState ? <Connecting /> : hasProfiles ? <Screen route={route} /> : <FirstRun />}
+        </main>
+      </div>
+      {hasState && (
+        <>
+          <CommandPalette />
+          <ConfirmLink />
+          <LoginDialog />
+        </>
+      )}
+      <StatusNote />
+    </TooltipProvider>
+  )
+}
+
+function Screen({ route }: { route: Route }) {
+  switch (route.screen) {
+    case 'resources':
+      return <Resources />
+    case 'gateways':
+      return <Gateways selected={route.gateway} />
+    case 'notices':
+      return <Notices />
+    case 'settings':
+      return <Settings />
+    case 'about':
+      return <About />
+    case 'first-run':
+      return <FirstRun />
+  }
+}
+
+function Connecting() {
+  const core = useMirror((mirror) => mirror.core)
+  return (
+    <div className={styles.connecting}>
+      <EmptyState
+        icon={<Spinner />}
+        title={core.state === 'failed' ? texts.connection.failed : texts.connection.connecting}
+        text={core.text ?? ''}
+      />
+    </div>
+  )
+}
+
+/** The theme of the settings, on the root; without one the system's. */
+function useTheme(): void {
+  const theme = useApp((app) => app.settings.theme, 'system')
+  useEffect(() => {
+    if (theme === 'system') delete document.documentElement.dataset['theme']
+    else document.documentElement.dataset['theme'] = theme
+  }, [theme])
+}
+
+/** Goes where the tray, a notification or a confirmed link points. */
+function useShellNavigation(): void {
+  usePageEvent('shell.navigate', ({ to, gateway }) => {
+    if (to === 'gateways') navigate({ screen: to, gateway })
+    else if (to !== 'login') navigate({ screen: to })
+    else {
+      const profile = useMirror.getState().app?.currentProfile
+      if (profile !== null && profile !== undefined) askLogin(profile)
+    }
+  })
+}
+
+const TITLES: Record<Route['screen'], string> = {
+  resources: texts.navigation.resources,
+  gateways: texts.navigation.gateways,
+  notices: texts.navigation.notices,
+  settings: texts.navigation.settings,
+  about: texts.navigation.about,
+  'first-run': texts.navigation.addCluster,
+}
+
+/** Names the window after the screen, and keeps the focus in the page when what had it is gone. */
+function useArrival({ screen }: Route): void {
+  useEffect(() => {
+    document.title = `${TITLES[screen]} – ${texts.app.name}`
+    if (document.activeElement === document.body) document.getElementById('main')?.focus()
+  }, [screen])
+}
+
+function focusMain(event: { preventDefault(): void }): void {
+  event.preventDefault()
+  document.getElementById('main')?.focus()
+}

@@ -1,0 +1,46 @@
+// The resources of each profile as the cluster told them last: loaded when somebody looks and the profile can answer,
+// again when it becomes ready (a login may change what one sees), and on demand. Nothing is polled.
+import { useEffect } from 'react'
+import type { ResourceView } from '../../shared/api.ts'
+import { client } from '../transport/connection.ts'
+import { asPosternError } from './call.ts'
+import { useMirror, type ResourceListing } from './store.ts'
+
+const EMPTY: readonly ResourceView[] = []
+const loading = new Map<string, Promise<void>>()
+
+function setListing(profile: string, listing: ResourceListing): void {
+  useMirror.setState((mirror) => ({ resources: { ...mirror.resources, [profile]: listing } }))
+}
+
+/** Asks the cluster again; several callers share one question. Its outcome is in the store. */
+export function loadResources(profile: string): Promise<void> {
+  const running = loading.get(profile)
+  if (running) return running
+  const before = useMirror.getState().resources[profile]?.resources ?? EMPTY
+  setListing(profile, { status: 'loading', resources: before })
+  const question = client
+    .call('resource.list', { profile })
+    .then(
+      ({ resources }) => setListing(profile, { status: 'ready', resources }),
+      (failure: unknown) =>
+        setListing(profile, { status: 'failed', resources: before, error: asPosternError(failure) }),
+    )
+    .finally(() => loading.delete(profile))
+  loading.set(profile, question)
+  return question
+}
+
+/** The listing of `profile`, loaded as soon as its login is good; undefined before that. */
+export function useResources(profile: string | null): ResourceListing | undefined {
+  const listing = useMirror((mirror) => (profile === null ? undefined : mirror.resources[profile]))
+  const isLive = useMirror((mirror) => mirror.link === 'live')
+  const login = useMirror((mirror) => {
+    const view = profile === null ? undefined : mirror.app?.profiles[profile]
+    return view && (view.state === 'ready' || view.state === 'expiring') ? view.expiresAt : null
+  })
+  useEffect(() => {
+    if (profile !== null && login !== null && isLive) void loadResources(profile)
+  }, [profile, login, isLive])
+  return listing
+}
