@@ -1,8 +1,9 @@
 // Entry of the core process: `node client/main.ts [--home DIR] [--app-version V] [--ready-fd N]`. Reads argv, environment and
 // clock, takes the lock of the home, starts the core and stays until it ends. Started by connect.ts.
 import { closeSync, writeSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { rm, rmdir } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
+import { dirname } from 'node:path'
 import { parseArgs } from 'node:util'
 import { pino } from 'pino'
 import { PosternError } from '../shared/errors.ts'
@@ -70,6 +71,8 @@ async function run(): Promise<void> {
   tellStarter({ ready: true })
   await core.ended
   await rm(home.pointerFile, { force: true })
+  // The short directory of a long home goes with its last socket; it is full while another home's core uses it.
+  if (dirname(socketPath) !== home.dir) await rmdir(dirname(socketPath)).catch(() => undefined)
   lock.release()
 }
 

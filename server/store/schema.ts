@@ -3,6 +3,9 @@
 // Columns named *_sealed hold AES-256-GCM under the master key (server/secrets), never plain text (C1).
 import type { Generated } from 'kysely'
 
+/** The two databases that the same queries run on. */
+export type StoreDialect = 'sqlite' | 'postgres'
+
 export interface Tables {
   settings: { key: string; value: string }
   ca_keys: {

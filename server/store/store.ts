@@ -5,11 +5,10 @@ import { Migrator } from 'kysely/migration'
 import { PosternError } from '../../shared/errors.ts'
 import { migrationsFor } from './migrations/index.ts'
 import { postgresDialect } from './postgres.ts'
-import type { Tables } from './schema.ts'
+import type { StoreDialect, Tables } from './schema.ts'
 import { NodeSqliteDialect } from './sqlite.ts'
 
 export type StoreLocation = { kind: 'sqlite'; file: string } | { kind: 'postgres'; url: string }
-export type StoreDialect = StoreLocation['kind']
 
 /** Kysely on the store, or on a transaction of it. */
 export type Db = Kysely<Tables>

@@ -11,18 +11,21 @@ afterAll(async () => {
   await cluster.close()
 })
 
+const expired = (home: string): Promise<void> =>
+  until(async () => {
+    const status = await cluster.postern(home, ['status', '--json'])
+    return (JSON.parse(status.stdout) as { profiles: { state: string }[] }).profiles[0]?.state === 'expired'
+  }, 'the login expires')
+
 async function expiredGateway(): Promise<{ home: string; terminal: Kept; url: string }> {
   const home = await cluster.newHome()
   await cluster.login(home)
-  await cluster.postern(home, ['login', '--user', 'alice', '--ttl', '2s', '--password-stdin'], {
+  await cluster.postern(home, ['login', '--user', 'alice', '--ttl', '5s', '--password-stdin'], {
     input: `${ALICE.password}\n`,
   })
   const terminal = cluster.terminal(home, ['gateway', 'open', 'orders'])
   const [url] = await terminal.waitFor(/postgresql:\/\/[^\s"']+/)
-  await until(async () => {
-    const status = await cluster.postern(home, ['status', '--json'])
-    return (JSON.parse(status.stdout) as { profiles: { state: string }[] }).profiles[0]?.state === 'expired'
-  }, 'the login expires')
+  await expired(home)
   return { home, terminal, url }
 }
 
@@ -83,11 +86,11 @@ describe('a cancelled login', () => {
     async () => {
       const home = await cluster.newHome()
       await cluster.login(home)
-      await cluster.postern(home, ['login', '--user', 'alice', '--ttl', '2s', '--password-stdin'], {
+      await cluster.postern(home, ['login', '--user', 'alice', '--ttl', '5s', '--password-stdin'], {
         input: `${ALICE.password}\n`,
       })
       const gateway = await cluster.open(home, 'orders')
-      await new Promise((resolve) => setTimeout(resolve, 2500))
+      await expired(home)
       const held = keepPsql(gateway.url, ['-c', 'select 5'])
       await gateway.process.waitFor(/"event":"login_needed"/)
       expect(held.isRunning).toBe(true)

@@ -106,7 +106,7 @@ describe('bulk data', () => {
       clearInterval(watch)
       expect(upEnd).toMatchObject({ code: 0, stderr: '' })
       expect(await down.ended).toMatchObject({ code: 0, stderr: '' })
-    expect(got).toMatchObject({ n: ROWS, rest: '' })
+      expect(got).toMatchObject({ n: ROWS, rest: '' })
       expect(got.bytes).toBeGreaterThan(1_000_000_000)
       const arrived = await psql(gateway.url, [
         '-c',

@@ -95,7 +95,7 @@ describe('the scenario', () => {
     async () => {
       const home = await cluster.newHome()
       await cluster.login(home)
-      await cluster.postern(home, ['login', '--user', 'alice', '--ttl', '2s', '--password-stdin'], {
+      await cluster.postern(home, ['login', '--user', 'alice', '--ttl', '5s', '--password-stdin'], {
         input: `${ALICE.password}\n`,
       })
       const { terminal, url } = await openInTerminal(home)
@@ -116,7 +116,7 @@ describe('the scenario', () => {
     async () => {
       const home = await cluster.newHome()
       await cluster.login(home)
-      await cluster.postern(home, ['login', '--user', 'alice', '--ttl', '2s', '--password-stdin'], {
+      await cluster.postern(home, ['login', '--user', 'alice', '--ttl', '5s', '--password-stdin'], {
         input: `${ALICE.password}\n`,
       })
       const { terminal, url } = await openInTerminal(home)

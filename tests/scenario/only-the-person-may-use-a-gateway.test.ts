@@ -4,7 +4,7 @@ import net from 'node:net'
 import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { psql, startCluster, type OpenGateway, type TestCluster } from '../support/cluster.ts'
-import { run } from '../support/run.ts'
+import { run, until } from '../support/run.ts'
 
 let cluster: TestCluster
 let home: string
@@ -13,11 +13,14 @@ beforeAll(async () => {
   cluster = await startCluster()
   home = await cluster.newHome()
   await cluster.login(home)
-  await cluster.postern(home, ['login', '--user', 'alice', '--ttl', '1s', '--password-stdin'], {
+  await cluster.postern(home, ['login', '--user', 'alice', '--ttl', '5s', '--password-stdin'], {
     input: 'correct horse alice\n',
   })
   gateway = await cluster.open(home, 'orders')
-  await new Promise((resolve) => setTimeout(resolve, 1500))
+  await until(async () => {
+    const status = await cluster.postern(home, ['status', '--json'])
+    return (JSON.parse(status.stdout) as { profiles: { state: string }[] }).profiles[0]?.state === 'expired'
+  }, 'the login expires')
 }, 120_000)
 afterAll(async () => {
   await cluster.close()

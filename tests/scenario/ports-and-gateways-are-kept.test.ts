@@ -146,4 +146,31 @@ describe('gateways', () => {
       return ends.some((event) => event.detail.reason === 'closed')
     }, 'the session ends as closed')
   })
+
+  it(
+    'S1: a gateway that is closed after its login expired still ends its session as closed',
+    { timeout: 60_000 },
+    async () => {
+      const home = await cluster.newHome()
+      await cluster.login(home)
+      await cluster.postern(home, ['login', '--user', 'alice', '--ttl', '5s', '--password-stdin'], {
+        input: 'correct horse alice\n',
+      })
+      const gateway = await cluster.open(home, 'orders', ['--account', 'writer'])
+      const connected = keepPsql(gateway.url)
+      connected.write('select 41 + 1;\n')
+      await connected.waitFor(/42/)
+      await until(
+        async () => (await cluster.postern(home, ['status', '--json'])).stdout.includes('"expired"'),
+        'the login expires',
+      )
+      await gateway.process.stop('SIGINT')
+      await connected.stop()
+      type Event = { account: string; detail: { reason: string } }
+      await until(async () => {
+        const ends = (await cluster.audit(['--event', 'session.end'])) as Event[]
+        return ends.some((event) => event.account === 'writer' && event.detail.reason === 'closed')
+      }, 'the session ends as closed')
+    },
+  )
 })

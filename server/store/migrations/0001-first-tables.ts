@@ -1,7 +1,7 @@
 // Migration 1: the tables of server/store/schema.ts for SQLite and PostgreSQL alike.
 import { type SchemaModule, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
-import type { StoreDialect } from '../store.ts'
+import type { StoreDialect } from '../schema.ts'
 
 export const firstTables = (dialect: StoreDialect): Migration => ({
   async up(db) {

@@ -1,7 +1,7 @@
 // The migrations of the store in their order, listed by hand: what is not named here does not run. Called by store.ts.
 // A migration that was released is never edited; a change of the tables is a new one.
 import type { Migration } from 'kysely/migration'
-import type { StoreDialect } from '../store.ts'
+import type { StoreDialect } from '../schema.ts'
 import { firstTables } from './0001-first-tables.ts'
 
 /** Name → migration; Kysely runs them in the order of their names. */
