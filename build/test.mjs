@@ -14,7 +14,10 @@ const STEP_TIMEOUT_MS = 60 * 60_000
 const bin = (...parts) => path.join(root, 'node_modules', ...parts)
 
 const CHECKS = [
-  { name: 'types', args: [bin('typescript', 'bin', 'tsc'), '--noEmit', '-p', '.'] },
+  ...['.', 'renderer', 'tests'].map((project) => ({
+    name: `types of ${project === '.' ? 'the house' : project}`,
+    args: [bin('typescript', 'bin', 'tsc'), '--noEmit', '-p', project],
+  })),
   { name: 'lint', args: [bin('eslint', 'bin', 'eslint.js'), '.', '--max-warnings=0'] },
   { name: 'format', args: [bin('prettier', 'bin', 'prettier.cjs'), '--check', '--log-level=warn', '.'] },
 ]

@@ -40,10 +40,7 @@ function makeContext(interrupt: AbortSignal): Context {
       return stopCore(home, { signal: interrupt })
     },
     async openApp({ open }) {
-      const [{ openApp, tunnelLine }, { home }] = await Promise.all([
-        import('../client/app/open-app.ts'),
-        loadClient(),
-      ])
+      const [{ openApp, tunnelLine }, { home }] = await Promise.all([import('../client/app/open-app.ts'), loadClient()])
       const machine = { platform: process.platform, env: process.env, uid: process.getuid?.() }
       const opened = await openApp({ homeDir: home, machine, open, signal: interrupt })
       const whereabouts = {

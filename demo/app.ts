@@ -35,7 +35,9 @@ export async function openDemoApp(home: string, env: NodeJS.ProcessEnv, signal: 
   const url = (await host?.freshUrl()) ?? null
   return {
     url,
-    text: window ? `The app opens in a window.${url === null ? '' : ` In a browser: ${url}`}` : urlText(url, host?.port, env),
+    text: window
+      ? `The app opens in a window.${url === null ? '' : ` In a browser: ${url}`}`
+      : urlText(url, host?.port, env),
     async close() {
       window?.end()
       await host?.close()

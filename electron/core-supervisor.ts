@@ -45,6 +45,8 @@ const LONGEST_PAUSE_MS = 10_000
 const FAILURES_TOLD = 4
 /** A core that lived so long starts the count anew, in ms. */
 const STEADY_MS = 30_000
+/** A core that lives answers at once, in ms. */
+const ASK_DEADLINE_MS = 2000
 /** A core takes at most 8 s to end gracefully (client/main.ts). */
 const END_DEADLINE_MS = 9000
 
@@ -122,12 +124,19 @@ export function superviseCore(options: CoreSupervisorOptions): CoreSupervisor {
     close: () =>
       (closing ??= (async () => {
         stopping.abort(new PosternError('core_unreachable', 'Postern is quitting'))
+        // Asked, since not every system has signals; the signal is for a core that does not listen yet, or hangs.
+        const asked = child && connection?.call('core.stop', {}, { deadlineMs: ASK_DEADLINE_MS })
+        const isEnding = await asked?.then(
+          () => true,
+          () => false,
+        )
         await connection?.close()
         await running
         const ours = child
         if (!ours) return
-        ours.kill()
-        await Promise.race([ours.exited, delay(END_DEADLINE_MS)])
+        if (!isEnding) ours.kill()
+        const deadline = delay(END_DEADLINE_MS, 'late' as const, { ref: false })
+        if ((await Promise.race([ours.exited, deadline])) === 'late') ours.kill()
       })()),
   }
 }

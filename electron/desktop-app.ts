@@ -216,7 +216,7 @@ export async function runDesktopApp(options: DesktopAppOptions): Promise<Desktop
     if (isOver) return
     event.preventDefault()
     isOver = true
-    void core.close().then(() => {
+    void Promise.all([core.close(), window.saved()]).then(() => {
       tray.close()
       app.exit(0)
     })

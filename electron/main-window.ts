@@ -2,7 +2,7 @@
 // Called by main.ts. Promises secure preferences; what the page may do besides is page-link.ts and guards.ts.
 import { BrowserWindow, nativeTheme, screen } from 'electron'
 import { START_URL } from './app-scheme.ts'
-import { FIRST_SIZE, readBounds, SMALLEST, writeBounds } from './window-bounds.ts'
+import { FIRST_SIZE, readBounds, SMALLEST, visibleBounds, writeBounds, type KeptBounds } from './window-bounds.ts'
 
 export type MainWindowOptions = {
   preload: string
@@ -19,22 +19,24 @@ export type MainWindow = {
   current(): BrowserWindow | undefined
   /** Brings it before the person, made anew if it was closed. */
   raise(): BrowserWindow
-  isFocused(): boolean
+  /** Resolves when the place of a closed window is kept; never rejects. */
+  saved(): Promise<void>
 }
 
 /** What a window shows before its page does; as the tokens of the renderer have it. */
-const BACKGROUND = { dark: '#16181d', light: '#ffffff' }
+const BACKGROUND = { dark: '#121518', light: '#f5f6f7' }
 /** A page that crashed is loaded again, but not again and again; in ms. */
 const RELOAD_PAUSE_MS = 10_000
 
 export function createMainWindow(options: MainWindowOptions): MainWindow {
   let window: BrowserWindow | undefined
+  // The file is behind by a moment: a window that is opened right again must not miss it.
+  let last: KeptBounds | undefined
+  let saving = Promise.resolve()
 
   const make = (): BrowserWindow => {
-    const kept = readBounds(
-      options.boundsFile,
-      screen.getAllDisplays().map((display) => display.workArea),
-    )
+    const workAreas = screen.getAllDisplays().map((display) => display.workArea)
+    const kept = visibleBounds(last ?? readBounds(options.boundsFile), workAreas)
     const made = new BrowserWindow({
       ...(kept?.bounds ?? FIRST_SIZE),
       minWidth: SMALLEST.width,
@@ -68,8 +70,9 @@ export function createMainWindow(options: MainWindowOptions): MainWindow {
         event.preventDefault()
         return
       }
-      writeBounds(options.boundsFile, { bounds: made.getNormalBounds(), maximized: made.isMaximized() }).catch(
-        (error: unknown) => options.onProblem('the place of the window could not be kept', error),
+      last = { bounds: made.getNormalBounds(), maximized: made.isMaximized() }
+      saving = writeBounds(options.boundsFile, last).catch((error: unknown) =>
+        options.onProblem('the place of the window could not be kept', error),
       )
     })
     made.once('closed', () => {
@@ -85,7 +88,7 @@ export function createMainWindow(options: MainWindowOptions): MainWindow {
 
   return {
     current: () => window,
-    isFocused: () => window?.isFocused() ?? false,
+    saved: () => saving,
     raise() {
       if (!window) return make()
       if (window.isMinimized()) window.restore()

@@ -20,10 +20,14 @@ export type PageLink = {
   sendEvent(event: string, payload: unknown): void
 }
 
+/** A page gone mad must not fill the disk through the log. */
+const REFUSALS_LOGGED = 100
+
 /** Links a window's page until the window closes. */
 export function linkPage({ window, core, shell, onReady, log }: PageLinkOptions): PageLink {
   const contents = window.webContents
   let ready = false
+  let refusals = 0
 
   const send = (message: PageReply): void => {
     if (!contents.isDestroyed()) contents.send(TO_PAGE, message)
@@ -50,7 +54,10 @@ export function linkPage({ window, core, shell, onReady, log }: PageLinkOptions)
       core: seenCore,
       shell,
       send,
-      onRefused: (why) => log(`a message of the page was refused: ${why}`),
+      onRefused: (why) => {
+        refusals++
+        if (refusals <= REFUSALS_LOGGED) log(`a message of the page was refused: ${why}`)
+      },
       onBug: (error) => log('a call of the page failed', error),
     })
   let gate = openGate()

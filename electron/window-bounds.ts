@@ -15,16 +15,18 @@ export const FIRST_SIZE = { width: 1120, height: 760 }
 /** So much of the window has to lie on a screen to be found again, in pixels each way. */
 const VISIBLE_MIN = 80
 
-/** What was kept, if it can still be seen on one of the work areas; undefined: let the system place a window of FIRST_SIZE. */
-export function readBounds(file: string, workAreas: readonly Bounds[]): KeptBounds | undefined {
+/** What was kept; undefined if nothing ever was, or the file is torn: nothing is lost. */
+export function readBounds(file: string): KeptBounds | undefined {
   try {
-    const kept = Kept.parse(JSON.parse(readFileSync(file, 'utf8')))
-    return workAreas.some((area) => isVisibleOn(kept.bounds, area)) ? kept : undefined
+    return Kept.parse(JSON.parse(readFileSync(file, 'utf8')))
   } catch {
-    // Never kept, or torn: nothing is lost.
     return undefined
   }
 }
+
+/** The same if it can be seen on one of the work areas; undefined: let the system place a window of FIRST_SIZE. */
+export const visibleBounds = (kept: KeptBounds | undefined, workAreas: readonly Bounds[]): KeptBounds | undefined =>
+  kept && workAreas.some((area) => isVisibleOn(kept.bounds, area)) ? kept : undefined
 
 export const writeBounds = (file: string, kept: KeptBounds): Promise<void> =>
   writeFileAtomically(file, JSON.stringify(kept))

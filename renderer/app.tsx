@@ -2,7 +2,6 @@
 import { useEffect } from 'react'
 import { EmptyState } from './components/empty-state.tsx'
 import { Spinner } from './components/spinner.tsx'
-import { TooltipProvider } from './components/tooltip.tsx'
 import { LoginDialog } from './dialogs/login-dialog.tsx'
 import { navigate, useRoute, type Route } from './navigation.ts'
 import { CommandPalette } from './palette/command-palette.tsx'
@@ -13,6 +12,7 @@ import { Notices } from './screens/notices/notices.tsx'
 import { Resources } from './screens/resources/resources.tsx'
 import { Settings } from './screens/settings/settings.tsx'
 import { Banner } from './shell/banner.tsx'
+import { CrashGuard } from './shell/crash-guard.tsx'
 import { ConfirmLink } from './shell/confirm-link.tsx'
 import { Sidebar } from './shell/sidebar.tsx'
 import { StatusNote } from './shell/status-note.tsx'
@@ -33,7 +33,7 @@ export function App() {
   const hasState = useMirror((mirror) => mirror.app !== null)
   const hasProfiles = useApp((app) => Object.keys(app.profiles).length > 0, false)
   return (
-    <TooltipProvider>
+    <>
       <div className={styles.app}>
         <a className={styles.skip} href="#main" onClick={focusMain}>
           {texts.landmarks.skip}
@@ -42,7 +42,15 @@ export function App() {
         <Banner />
         {hasState && hasProfiles && <Sidebar route={route} />}
         <main id="main" className={styles.main} tabIndex={-1}>
-          {!hasState ? <Connecting /> : hasProfiles ? <Screen route={route} /> : <FirstRun />}
+          {!hasState ? (
+            <Connecting />
+          ) : hasProfiles ? (
+            <CrashGuard key={route.screen}>
+              <Screen route={route} />
+            </CrashGuard>
+          ) : (
+            <FirstRun />
+          )}
         </main>
       </div>
       {hasState && (
@@ -53,7 +61,7 @@ export function App() {
         </>
       )}
       <StatusNote />
-    </TooltipProvider>
+    </>
   )
 }
 

@@ -64,6 +64,10 @@ export function formatAgo(at: string, now: number): string {
   return ms < 2 * SECOND ? texts.time.justNow : texts.time.ago(formatDuration(ms))
 }
 
+const collator = new Intl.Collator(undefined, { numeric: true })
+/** The order of names in lists: by the person's locale, `tenant-2` before `tenant-10`. */
+export const byName = (a: string, b: string): number => collator.compare(a, b)
+
 /** HOST:PORT, with brackets around IPv6. */
 export const formatAddress = (host: string, port: number): string =>
   host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`

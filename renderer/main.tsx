@@ -3,6 +3,7 @@ import './transport/no-eval.ts'
 import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 import { App } from './app.tsx'
+import { CrashGuard } from './shell/crash-guard.tsx'
 import { startMirror } from './state/mirror.ts'
 import { client } from './transport/connection.ts'
 import './styles/tokens.css'
@@ -13,6 +14,8 @@ const root = document.getElementById('root')
 if (!root) throw new Error('index.html has no #root')
 createRoot(root).render(
   <StrictMode>
-    <App />
+    <CrashGuard>
+      <App />
+    </CrashGuard>
   </StrictMode>,
 )

@@ -132,7 +132,9 @@ function askForTicket(door: BrowserDoor, kind: 'url' | 'file', signal: AbortSign
           const ticket = LaunchTicket.parse(JSON.parse(text))
           resolve('url' in ticket ? ticket.url : ticket.file)
         } catch (cause) {
-          reject(new PosternError('core_unreachable', 'something else answers at the port of the browser host', { cause }))
+          reject(
+            new PosternError('core_unreachable', 'something else answers at the port of the browser host', { cause }),
+          )
         }
       })
     })

@@ -2,7 +2,15 @@
 // elsewhere. The one way for `postern app` and the demo; they only say it differently.
 import { join } from 'node:path'
 import { launchBrowserHost, type AppHost, type LaunchOptions } from './launch.ts'
-import { findChromium, findElectron, hasDisplay, openChromium, openElectron, type Machine, type Window } from './open-window.ts'
+import {
+  findChromium,
+  findElectron,
+  hasDisplay,
+  openChromium,
+  openElectron,
+  type Machine,
+  type Window,
+} from './open-window.ts'
 
 export type OpenedApp = {
   /** The browser host; null with Electron, which needs none. */

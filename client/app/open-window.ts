@@ -60,9 +60,13 @@ export function findChromium({ platform, env }: Machine): string | undefined {
   const names = platform === 'win32' ? ['chrome.exe', 'msedge.exe'] : CHROMIUMS
   const dirs = (env['PATH'] ?? '').split(delimiter).filter(Boolean)
   const windowsDirs = [env['PROGRAMFILES'], env['PROGRAMFILES(X86)']].flatMap((base) =>
-    base === undefined ? [] : [join(base, 'Google', 'Chrome', 'Application'), join(base, 'Microsoft', 'Edge', 'Application')],
+    base === undefined
+      ? []
+      : [join(base, 'Google', 'Chrome', 'Application'), join(base, 'Microsoft', 'Edge', 'Application')],
   )
-  return names.flatMap((name) => [...dirs, ...windowsDirs].map((dir) => join(dir, name))).find((file) => existsSync(file))
+  return names
+    .flatMap((name) => [...dirs, ...windowsDirs].map((dir) => join(dir, name)))
+    .find((file) => existsSync(file))
 }
 
 /**
@@ -105,6 +109,8 @@ function startDetached(command: string, args: string[], env: NodeJS.ProcessEnv):
   })
   return {
     opened,
-    end: () => void (child.exitCode === null && child.signalCode === null && child.kill('SIGTERM')),
+    end() {
+      if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM')
+    },
   }
 }

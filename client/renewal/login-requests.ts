@@ -269,7 +269,13 @@ export class LoginRequests {
   #leave(request: OpenRequest): void {
     stopDeadlines(request)
     request.waiting = 0
-    if (!request.isTouched) this.#close(request, 'withdrawn', null, undefined)
+    if (!request.isTouched) {
+      this.#close(request, 'withdrawn', null, undefined)
+      return
+    }
+    // Whoever fills it in sees that nobody waits any more.
+    this.#tellAsked(request)
+    this.#options.onChanged(request.profile.name)
   }
 
   #startSoftDeadline(request: OpenRequest): void {
@@ -319,6 +325,10 @@ export class LoginRequests {
     this.#options.onChanged(profile)
     if (!request || waiting === 0 || request.waiting === waiting) return
     request.waiting = waiting
+    this.#tellAsked(request)
+  }
+
+  #tellAsked(request: OpenRequest): void {
     if (request.askedHostId === undefined) return
     this.#options.hosts.find(request.askedHostId)?.send('login.updated', promptOf(request))
   }

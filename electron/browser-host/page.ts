@@ -74,24 +74,26 @@ function attachForGood(
   const tell = (state: z.input<(typeof SHELL_EVENTS)['shell.coreState']>): void =>
     send({ event: 'shell.coreState', payload: state })
 
+  // A function, since the compiler believes that `aborted` cannot change while we wait.
+  const isOver = (): boolean => signal.aborted
   const run = async (): Promise<void> => {
-    for (let pauseMs = FIRST_PAUSE_MS; ; ) {
+    for (let pauseMs = FIRST_PAUSE_MS; ;) {
       const connection = await current.catch((error: unknown) => {
         if (!signal.aborted) log.error({ err: error }, 'no connection to the core')
         return error instanceof PosternError ? error.message : 'the Postern core could not be started; see core.log'
       })
       if (typeof connection === 'string') {
-        if (signal.aborted) return
+        if (isOver()) return
         tell({ state: 'failed', text: connection })
         await delay(pauseMs, undefined, { signal }).catch(() => undefined)
-        if (signal.aborted) return
+        if (isOver()) return
         pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)
       } else {
         pauseMs = FIRST_PAUSE_MS
         passOn(connection, send)
         tell({ state: 'connected', text: null })
         await Promise.race([connection.closed, aborted(signal)])
-        if (signal.aborted) return connection.close()
+        if (isOver()) return connection.close()
         log.warn('the core went away')
         tell({ state: 'restarting', text: null })
       }

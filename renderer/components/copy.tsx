@@ -5,7 +5,6 @@ import { copyText } from '../state/call.ts'
 import { note } from '../state/overlays.ts'
 import { texts } from '../texts.ts'
 import { Button } from './button.tsx'
-import { classNames } from './class-names.ts'
 import styles from './copy.module.css'
 
 /** How long the button says `Copied`, in ms. */
@@ -49,11 +48,11 @@ export function CopyButton({ text, label, size = 'small', kind = 'plain' }: Copy
   )
 }
 
-/** Text that one copies: selectable, monospaced, wrapped or on one line. */
-export function CopyField({ text, label, isWrapped = true }: { text: string; label: string; isWrapped?: boolean }) {
+/** Text that one copies: selectable, monospaced, wrapped. */
+export function CopyField({ text, label }: { text: string; label: string }) {
   return (
     <div className={styles.field}>
-      <pre className={classNames(styles.text, !isWrapped && styles.line)} tabIndex={0} aria-label={label} role="group">
+      <pre className={styles.text} tabIndex={0} aria-label={label} role="group">
         {text}
       </pre>
       <div className={styles.corner}>

@@ -1,5 +1,5 @@
 // A menu under a button: arrow keys, type-ahead, Escape, focus back to the button. Not modal: Radix' modal menus insert a
-// <style> element, which the content security policy refuses.
+// <style> element, which the content security policy refuses. Not in a portal: it stays in the landmark of its button.
 import { DropdownMenu } from 'radix-ui'
 import type { ReactNode } from 'react'
 import { classNames } from './class-names.ts'
@@ -18,11 +18,9 @@ export function Menu({
   return (
     <DropdownMenu.Root modal={false}>
       <DropdownMenu.Trigger asChild>{trigger}</DropdownMenu.Trigger>
-      <DropdownMenu.Portal>
-        <DropdownMenu.Content className={styles.menu} align={align} sideOffset={4} collisionPadding={8} loop>
-          {children}
-        </DropdownMenu.Content>
-      </DropdownMenu.Portal>
+      <DropdownMenu.Content className={styles.menu} align={align} sideOffset={4} collisionPadding={8} loop>
+        {children}
+      </DropdownMenu.Content>
     </DropdownMenu.Root>
   )
 }

@@ -2,17 +2,16 @@
 import type { ReactNode } from 'react'
 import styles from './page.module.css'
 
-export function Page({
-  title,
-  note,
-  actions,
-  children,
-}: {
+type PageProps = {
   title: string
   note?: ReactNode
   actions?: ReactNode
+  /** There is only something to say in the middle (EmptyState). */
+  isEmpty?: boolean
   children: ReactNode
-}) {
+}
+
+export function Page({ title, note, actions, isEmpty = false, children }: PageProps) {
   return (
     <div className={styles.page}>
       <header className={styles.header}>
@@ -22,7 +21,7 @@ export function Page({
       </header>
       {/* Reachable by keyboard, so that it can be scrolled by keyboard. */}
       <div className={styles.body} tabIndex={0} role="region" aria-label={title}>
-        <div className={styles.column}>{children}</div>
+        <div className={isEmpty ? styles.middle : styles.column}>{children}</div>
       </div>
     </div>
   )

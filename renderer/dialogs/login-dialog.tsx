@@ -65,7 +65,9 @@ function LoginSituation({ view: { state, expiresAt, clockOffsetMs } }: { view: P
   const now = useNow(1000)
   const leftMs = msUntil(expiresAt, now, clockOffsetMs)
   if (expiresAt === null || leftMs === null) return <>{words.signedOut}</>
-  if (leftMs > 0 && state !== 'signed out') return <>{words.stillGood(formatDuration(leftMs))}</>
+  // The clock of this window ticks once a second: the core may know of the end before it does.
+  const isOver = leftMs < 1000 || state === 'expired' || state === 'signed out'
+  if (!isOver) return <>{words.stillGood(formatDuration(leftMs))}</>
   const at = new Date(Date.parse(expiresAt) - clockOffsetMs).toISOString()
   return <>{words.expired(formatTime(at, now))}</>
 }

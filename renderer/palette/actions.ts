@@ -63,7 +63,8 @@ async function closeGateway(gateway: GatewayDetail): Promise<void> {
   note(texts.gateways.closed(gateway.resource))
 }
 
-/** The screen has to be there first. */
+/** The control of a setting; its screen has to be there first. */
 function focusSoon(id: string): void {
-  requestAnimationFrame(() => requestAnimationFrame(() => document.getElementById(id)?.focus()))
+  const focus = (): void => document.querySelector<HTMLElement>(`#${id} input:checked, #${id} input`)?.focus()
+  requestAnimationFrame(() => requestAnimationFrame(focus))
 }

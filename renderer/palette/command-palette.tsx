@@ -104,10 +104,11 @@ function Finder({ onChoose }: { onChoose: (entry: Entry) => void }) {
       </div>
       <Command.List ref={list} className={styles.list} label={words.results}>
         {shown.length === 0 && (
-          <Command.Empty className={styles.empty}>
+          // An option, since a list of options must not be without one.
+          <Command.Item disabled value="nothing" className={styles.empty}>
             <strong dir="auto">{words.empty(search.trim())}</strong>
             <span>{resources ? words.emptyHelp : words.loggedOut}</span>
-          </Command.Empty>
+          </Command.Item>
         )}
         {sections.map((section) => (
           <Command.Group key={section.key} heading={section.heading ?? undefined} className={styles.group}>
@@ -127,11 +128,13 @@ function Finder({ onChoose }: { onChoose: (entry: Entry) => void }) {
         ))}
       </Command.List>
       <div className={styles.foot}>
-        {active && (
-          <span className={styles.enter}>
-            <Kbd>Enter</Kbd> {active.enter}
-          </span>
-        )}
+        <span className={styles.enter}>
+          {active && (
+            <>
+              <Kbd>Enter</Kbd> {active.enter}
+            </>
+          )}
+        </span>
         <span>
           <Kbd>↑</Kbd> <Kbd>↓</Kbd> {words.keyNavigate}
         </span>

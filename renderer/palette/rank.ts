@@ -17,6 +17,9 @@ const KEYWORD_WEIGHT = 0.6
 /** A recent entry wins over one that matches about as well. */
 const RECENT_BONUS = 1.15
 const SECONDARY_WEIGHT = 0.9
+/** Letters that only happen to occur in this order are no match: not at all, or not beside a much better one. */
+const LEAST_SCORE = 0.02
+const LEAST_SHARE = 0.2
 
 /** `recent`: ids, the last one used first. */
 export function rank(entries: readonly Entry[], search: string, recent: readonly string[]): Section[] {
@@ -39,19 +42,18 @@ function overview(entries: readonly Entry[], recent: readonly string[]): Section
 function found(entries: readonly Entry[], search: string, recent: readonly string[]): Section {
   const matches = entries
     .map((entry) => ({ entry, score: scoreOf(entry, search) * (recent.includes(entry.id) ? RECENT_BONUS : 1) }))
-    .filter((match) => match.score > 0.01)
     .sort((a, b) => b.score - a.score)
-  const shown = matches.slice(0, FOUND_MAX).map((match) => match.entry)
-  return { key: 'found', heading: null, entries: shown, more: matches.length - shown.length }
+  const least = Math.max(LEAST_SCORE, (matches[0]?.score ?? 0) * LEAST_SHARE)
+  const good = matches.filter((match) => match.score >= least).map((match) => match.entry)
+  const shown = good.slice(0, FOUND_MAX)
+  return { key: 'found', heading: null, entries: shown, more: good.length - shown.length }
 }
 
+/** 0 to about 1: as well as its worst word is found, in the title or (for less) in a keyword. */
 function scoreOf(entry: Entry, search: string): number {
-  const inTitle = defaultFilter(entry.title, search)
-  const inWords = Math.max(0, ...entry.keywords.map((keyword) => (keyword === '' ? 0 : defaultFilter(keyword, search))))
-  const score = Math.max(
-    inTitle,
-    inWords * KEYWORD_WEIGHT,
-    defaultFilter(`${entry.title} ${entry.keywords.join(' ')}`, search) * 0.5,
-  )
-  return entry.isSecondary ? score * SECONDARY_WEIGHT : score
+  const scores = search.split(/\s+/).map((word) => {
+    const inWords = entry.keywords.map((keyword) => (keyword === '' ? 0 : defaultFilter(keyword, word)))
+    return Math.max(defaultFilter(entry.title, word), Math.max(0, ...inWords) * KEYWORD_WEIGHT)
+  })
+  return Math.min(...scores) * (entry.isSecondary ? SECONDARY_WEIGHT : 1)
 }

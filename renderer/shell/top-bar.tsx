@@ -1,5 +1,6 @@
 // The bar over everything: brand, the way into the palette, and how long the login lives (one click logs in ahead of time).
 import { Search } from 'lucide-react'
+import { useState } from 'react'
 import type { ProfileView } from '../../shared/rpc.ts'
 import { Button } from '../components/button.tsx'
 import { classNames } from '../components/class-names.ts'
@@ -15,8 +16,8 @@ import { texts } from '../texts.ts'
 import { BrandMark } from './brand-mark.tsx'
 import styles from './top-bar.module.css'
 
-/** A full ring is a login of the default length; the contract names no beginning of a login. */
-const FULL_RING_MS = 8 * 60 * 60 * 1000
+/** What a full ring may stand for, in ms: the contract names no beginning of a login, so the next round time is taken. */
+const RING_SCALES_MS = [1, 5, 15, 60, 8 * 60, 24 * 60].map((minutes) => minutes * 60_000)
 
 export function TopBar() {
   const profile = useCurrentProfile()
@@ -96,7 +97,7 @@ function TimeLeft({ profile }: { profile: ProfileView }) {
       title={`${texts.login.renew}${profile.expiresAt === null ? '' : ` (${formatMoment(profile.expiresAt)})`}`}
       onClick={() => askLogin(profile.profile)}
     >
-      <TimeRing share={(left ?? FULL_RING_MS) / FULL_RING_MS} isLow={profile.state === 'expiring'} />
+      <LoginRing key={profile.expiresAt} left={left} isLow={profile.state === 'expiring'} />
       <bdi className={styles.user}>{profile.user}</bdi>
       <span className={styles.on}>
         {texts.login.as('')}
@@ -109,4 +110,10 @@ function TimeLeft({ profile }: { profile: ProfileView }) {
       )}
     </button>
   )
+}
+
+/** One login's ring: its scale is chosen when the login is first seen, and stays. `left` in ms, null for without end. */
+function LoginRing({ left, isLow }: { left: number | null; isLow: boolean }) {
+  const [scale] = useState(() => RING_SCALES_MS.find((candidate) => candidate * 1.02 >= (left ?? 0)) ?? left ?? 1)
+  return <TimeRing share={left === null ? 1 : left / scale} isLow={isLow} />
 }

@@ -2,6 +2,7 @@
 import { useMemo } from 'react'
 import type { AppState, GatewayDetail } from '../../shared/app-state.ts'
 import type { ProfileView } from '../../shared/rpc.ts'
+import { byName } from '../format.ts'
 import { useMirror } from './store.ts'
 
 const NO_GATEWAYS: Readonly<Record<string, GatewayDetail>> = {}
@@ -28,7 +29,7 @@ export function useGatewayList(profile: string | null): readonly GatewayDetail[]
     () =>
       Object.values(gateways)
         .filter((gateway) => profile === null || gateway.profile === profile)
-        .sort((a, b) => a.resource.localeCompare(b.resource) || a.account.localeCompare(b.account)),
+        .sort((a, b) => byName(a.resource, b.resource) || byName(a.account, b.account)),
     [gateways, profile],
   )
 }

@@ -40,9 +40,10 @@ afterAll(async () => {
 type Finding = { id: string; help: string; nodes: { html: string; failureSummary?: string }[] }
 
 /** What axe-core finds on the page as it is now. The page's policy allows no script of ours: it is run from outside. */
-async function findingsOf(page: Page): Promise<string[]> {
+async function findingsOf(page: Page, isMenu = false): Promise<string[]> {
   await page.evaluate(axe)
-  const result = await page.evaluate<{ violations: Finding[] }>('axe.run(document, { resultTypes: ["violations"] })')
+  const options = { resultTypes: ['violations'], rules: { region: { enabled: !isMenu } } }
+  const result = await page.evaluate<{ violations: Finding[] }>(`axe.run(document, ${JSON.stringify(options)})`)
   return result.violations.flatMap(({ id, help, nodes }) =>
     nodes.map(({ html, failureSummary }) => `${id}: ${help}\n  ${html}\n  ${failureSummary ?? ''}`),
   )
@@ -66,7 +67,7 @@ describe.each(LOOKS)('the app, $colorScheme at $viewport.width × $viewport.heig
     await app.close()
   })
 
-  it.each(SCREENS)('D2: $name', async ({ name, show }) => {
+  it.each(SCREENS)('D2: $name', async ({ name, show, isMenu }) => {
     const { page } = stage
     try {
       await show(stage)
@@ -76,8 +77,8 @@ describe.each(LOOKS)('the app, $colorScheme at $viewport.width × $viewport.heig
       const file = `${name}-${colorScheme}-${viewport.width}.png`
       await page.screenshot({ path: join(pictures, file), animations: 'disabled' })
     }
-    expect(await findingsOf(page)).toEqual([])
+    expect(await findingsOf(page, isMenu)).toEqual([])
     expect(await isTooWide(page)).toBe(false)
-    expect(opened.complaints).toEqual([])
+    expect(opened.complaints.join()).toBe('')
   })
 })

@@ -134,7 +134,9 @@ it('G17: nobody who comes within the time of a ticket finds it gone, and nobody 
 
 it('E3: an app that is not built is named, with what to do', async () => {
   const { homeDir } = await newHome()
-  await expect(launchBrowserHost({ homeDir, appDir: join(homeDir, 'nothing'), withLauncher: true })).rejects.toMatchObject({
+  await expect(
+    launchBrowserHost({ homeDir, appDir: join(homeDir, 'nothing'), withLauncher: true }),
+  ).rejects.toMatchObject({
     code: 'misconfigured',
     message: expect.stringContaining('npm run build'),
   })

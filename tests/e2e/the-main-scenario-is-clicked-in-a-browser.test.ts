@@ -29,9 +29,16 @@ afterEach(() => app.close())
 
 /** Opens the gateway of `orders` as a person would, and gives back its URL as the person copies it. */
 async function openOrders(page: Page): Promise<string> {
-  await page.getByRole('navigation').getByRole('link', { name: /^Resources/ }).click()
+  await page
+    .getByRole('navigation')
+    .getByRole('link', { name: /^Resources/ })
+    .click()
   await page.getByRole('button', { name: 'Open orders as reader' }).first().click()
-  await page.getByRole('heading', { name: /orders/ }).first().waitFor()
+  await page.waitForURL(/#\/gateways\/./)
+  await page
+    .getByRole('main')
+    .getByRole('heading', { name: /^127\.0\.0\.1:/ })
+    .waitFor()
   return copyUrl(page)
 }
 
@@ -51,36 +58,48 @@ async function expire(page: Page): Promise<void> {
 }
 
 describe('the app in a browser', () => {
-  it('G2 G5 G11 G12 G13: from nothing to rows, through an expiry, with clicks alone', { timeout: 120_000 }, async () => {
-    const { page, complaints } = await app.open()
-    // First run: the fingerprint is compared before anything is trusted.
-    await page.getByRole('textbox', { name: 'Address of the access server' }).fill(cluster.address)
-    await page.getByRole('button', { name: 'Continue' }).click()
-    await page.getByRole('textbox', { name: 'Paste it here to let Postern compare' }).fill(cluster.fingerprint)
-    await page.getByText('The same. This is your server.').waitFor()
-    await page.getByRole('button', { name: 'Trust and add' }).click()
-    await loginOf(page).waitFor()
-    await logIn(page, ALICE)
+  it(
+    'G2 G5 G11 G12 G13: from nothing to rows, through an expiry, with clicks alone',
+    { timeout: 120_000 },
+    async () => {
+      const { page, complaints } = await app.open()
+      // First run: the fingerprint is compared before anything is trusted.
+      await page.getByRole('textbox', { name: 'Address of the access server' }).fill(cluster.address)
+      await page.getByRole('button', { name: 'Continue' }).click()
+      await page.getByRole('textbox', { name: 'Paste it here to let Postern compare' }).fill(cluster.fingerprint)
+      await page.getByText('The same. This is your server.').waitFor()
+      await page.getByRole('button', { name: 'Trust and add' }).click()
+      await loginOf(page).waitFor()
+      await logIn(page, ALICE)
 
-    const url = await openOrders(page)
-    expect(await psql(url, ['-c', 'select count(*) from orders'])).toMatchObject({ code: 0, stdout: '100\n' })
+      const url = await openOrders(page)
+      expect(await psql(url, ['-c', 'select count(*) from orders'])).toMatchObject({ code: 0, stdout: '100\n' })
 
-    await expire(page)
-    const address = await page.getByText(/^127\.0\.0\.1:\d+$/).first().textContent()
-    const first = keepPsql(url, ['-c', 'select total from orders where id = 2'])
-    const dialog = loginOf(page)
-    await dialog.waitFor()
-    for (const said of [/psql/, /orders/, /reader/, /test/, /expired/])
-      expect(await dialog.textContent(), String(said)).toMatch(said)
-    const second = keepPsql(url, ['-c', 'select count(*) from orders'])
-    await dialog.getByText('2 connections are waiting').waitFor()
-    expect([first.isRunning, second.isRunning]).toEqual([true, true])
-    await logIn(page, ALICE)
-    expect(await first.ended).toMatchObject({ code: 0, stdout: '3.00\n', stderr: '' })
-    expect(await second.ended).toMatchObject({ code: 0, stdout: '100\n', stderr: '' })
-    expect(await page.getByText(/^127\.0\.0\.1:\d+$/).first().textContent()).toBe(address)
-    expect(complaints).toEqual([])
-  })
+      await expire(page)
+      const address = await page
+        .getByText(/^127\.0\.0\.1:\d+$/)
+        .first()
+        .textContent()
+      const first = keepPsql(url, ['-c', 'select total from orders where id = 2'])
+      const dialog = loginOf(page)
+      await dialog.waitFor()
+      for (const said of [/psql/, /orders/, /reader/, /test/, /expired/])
+        expect(await dialog.textContent(), String(said)).toMatch(said)
+      const second = keepPsql(url, ['-c', 'select count(*) from orders'])
+      await dialog.getByText('2 connections are waiting').waitFor()
+      expect([first.isRunning, second.isRunning]).toEqual([true, true])
+      await logIn(page, ALICE)
+      expect(await first.ended).toMatchObject({ code: 0, stdout: '3.00\n', stderr: '' })
+      expect(await second.ended).toMatchObject({ code: 0, stdout: '100\n', stderr: '' })
+      expect(
+        await page
+          .getByText(/^127\.0\.0\.1:\d+$/)
+          .first()
+          .textContent(),
+      ).toBe(address)
+      expect(complaints.join()).toBe('')
+    },
+  )
 
   it('G7: a cancelled login gives psql its error, and the next one gets it at once', { timeout: 90_000 }, async () => {
     await cluster.login(home)
@@ -104,7 +123,7 @@ describe('the app in a browser', () => {
     await page.getByRole('banner').getByRole('button', { name: 'Log in' }).click()
     await logIn(page, ALICE)
     expect(await psql(url, ['-c', 'select 4'])).toMatchObject({ code: 0, stdout: '4\n' })
-    expect(complaints).toEqual([])
+    expect(complaints.join()).toBe('')
   })
 
   it('G8: the dialog goes with the last one that waits, unless the person has begun', { timeout: 90_000 }, async () => {
@@ -121,7 +140,9 @@ describe('the app in a browser', () => {
     await loginOf(page).waitFor()
     await loginOf(page).getByLabel('Password').pressSequentially('corr')
     await other.stop('SIGKILL')
-    await loginOf(page).getByText(/connection is waiting/).waitFor({ state: 'hidden' })
+    await loginOf(page)
+      .getByText(/connection is waiting/)
+      .waitFor({ state: 'hidden' })
     expect(await loginOf(page).isVisible()).toBe(true)
     expect(await loginOf(page).getByLabel('Password').inputValue()).toBe('corr')
     await logIn(page, ALICE)
@@ -172,7 +193,10 @@ describe('the app in a browser', () => {
     const one = await app.open()
     const other = await app.open()
     const url = await openOrders(one.page)
-    await other.page.getByRole('navigation').getByRole('link', { name: /^Gateways/ }).click()
+    await other.page
+      .getByRole('navigation')
+      .getByRole('link', { name: /^Gateways/ })
+      .click()
     await other.page.getByText('orders').first().waitFor()
     await expire(one.page)
     const held = keepPsql(url, ['-c', 'select 7'])
@@ -200,25 +224,29 @@ describe('the app in a browser', () => {
     expect(await held.ended).toMatchObject({ code: 0, stdout: '8\n' })
   })
 
-  it('G9 G11: wrong password, then the code of the authenticator, in the same dialog', { timeout: 90_000 }, async () => {
-    await cluster.login(home, BOB)
-    const { page } = await app.open()
-    await cluster.postern(home, ['logout'])
-    await page.getByRole('banner').getByRole('button', { name: 'Log in' }).click()
-    const dialog = loginOf(page)
-    await dialog.getByRole('textbox', { name: 'User' }).fill(BOB.name)
-    await dialog.getByLabel('Password').fill('wrong')
-    const code = dialog.getByRole('textbox', { name: 'Code from your authenticator' })
-    if (await code.isVisible()) await code.fill('000000')
-    await dialog.getByRole('button', { name: 'Log in', exact: true }).click()
-    await dialog.getByText(/Wrong user name or password/).waitFor()
-    await dialog.getByLabel('Password').fill(BOB.password)
-    // A code is good once: the next step's is taken, as a person would wait for it.
-    await dialog.getByRole('button', { name: 'Log in', exact: true }).click()
-    await code.waitFor()
-    await code.fill(await totpCode(BOB.totpSecret, 1))
-    await dialog.getByRole('button', { name: 'Log in', exact: true }).click()
-    await dialog.waitFor({ state: 'hidden' })
-    await page.getByRole('banner').getByText('bob').waitFor()
-  })
+  it(
+    'G9 G11: wrong password, then the code of the authenticator, in the same dialog',
+    { timeout: 90_000 },
+    async () => {
+      await cluster.login(home, BOB)
+      const { page } = await app.open()
+      await cluster.postern(home, ['logout'])
+      await page.getByRole('banner').getByRole('button', { name: 'Log in' }).click()
+      const dialog = loginOf(page)
+      await dialog.getByRole('textbox', { name: 'User' }).fill(BOB.name)
+      await dialog.getByLabel('Password').fill('wrong')
+      const code = dialog.getByRole('textbox', { name: 'Code from your authenticator' })
+      if (await code.isVisible()) await code.fill('000000')
+      await dialog.getByRole('button', { name: 'Log in', exact: true }).click()
+      await dialog.getByText(/Wrong user name or password/).waitFor()
+      await dialog.getByLabel('Password').fill(BOB.password)
+      // A code is good once: the next step's is taken, as a person would wait for it.
+      await dialog.getByRole('button', { name: 'Log in', exact: true }).click()
+      await code.waitFor()
+      await code.fill(await totpCode(BOB.totpSecret, 1))
+      await dialog.getByRole('button', { name: 'Log in', exact: true }).click()
+      await dialog.waitFor({ state: 'hidden' })
+      await page.getByRole('banner').getByText('bob').waitFor()
+    },
+  )
 })

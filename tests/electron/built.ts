@@ -2,7 +2,7 @@
 // after the state of the sources and appears whole, so several files may ask for it at the same time.
 import { createHash, randomUUID } from 'node:crypto'
 import { readdirSync, statSync } from 'node:fs'
-import { rename, rm, stat } from 'node:fs/promises'
+import { rename, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { run } from '../support/run.ts'
@@ -24,6 +24,7 @@ export async function builtApp(kind: PageKind): Promise<string> {
   const state = stateOf([...SOURCES, config, page])
   const folder = join(tmpdir(), `postern-built-${process.getuid?.() ?? 0}-${kind}-${state}`)
   if (await exists(folder)) return folder
+  await removeOld(kind)
   const beside = `${folder}-${randomUUID()}`
   const built = await run(
     process.execPath,
@@ -31,6 +32,8 @@ export async function builtApp(kind: PageKind): Promise<string> {
     { cwd: root },
   )
   if (built.code !== 0) throw new Error(`the app could not be built:\n${built.stdout}\n${built.stderr}`)
+  // What the app's own package.json says to Node and Electron.
+  await writeFile(join(beside, 'package.json'), '{"type": "module", "main": "main/main.js", "version": "0.1.0"}')
   try {
     await rename(beside, folder)
   } catch (error) {
@@ -39,6 +42,16 @@ export async function builtApp(kind: PageKind): Promise<string> {
     if (!(await exists(folder))) throw error
   }
   return folder
+}
+
+/** Builds of a day ago and more: nobody uses them any more. */
+async function removeOld(kind: PageKind): Promise<void> {
+  const prefix = `postern-built-${process.getuid?.() ?? 0}-${kind}-`
+  for (const name of readdirSync(tmpdir()).filter((one) => one.startsWith(prefix))) {
+    const found = await stat(join(tmpdir(), name)).catch(() => undefined)
+    if (found && Date.now() - found.mtimeMs > 86_400_000)
+      await rm(join(tmpdir(), name), { recursive: true, force: true })
+  }
 }
 
 function stateOf(sources: readonly string[]): string {

@@ -88,7 +88,7 @@ describe("Electron's security checklist", () => {
     expect(CONTENT_SECURITY_POLICY).not.toMatch(/unsafe|https?:|\*/)
     const header = await page.evaluate(async () => (await fetch('./index.html')).headers.get('content-security-policy'))
     expect(header).toBe(CONTENT_SECURITY_POLICY)
-    // As strings: these lines run in the page, and the DOM's types are not loaded here.
+    // As strings: these lines run in the page, whose globals are not the test's.
     const ran = await page.evaluate(`(async () => {
       const script = document.createElement('script')
       script.textContent = 'globalThis.inlineRan = true'

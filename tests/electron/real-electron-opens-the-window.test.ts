@@ -24,7 +24,7 @@ describe('the desktop app on Electron itself', () => {
       const home = await mkdtemp(join(tmpdir(), 'postern-electron-'))
       const app = await _electron.launch({
         executablePath: BINARY,
-        args: [join(await builtApp('real'), 'main/main.js'), ...(process.getuid?.() === 0 ? ['--no-sandbox'] : [])],
+        args: [await builtApp('real'), ...(process.getuid?.() === 0 ? ['--no-sandbox'] : [])],
         env: { ...process.env, POSTERN_HOME: home },
       })
       try {

@@ -2,6 +2,7 @@
 // prints its rows; its cancel; and what the desktop adds: tray, notification, focus, a window that is closed, a core that dies.
 import type { Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { stopCore } from '../../client/connect.ts'
 import { logIn, loginOf } from '../e2e/support/browser-app.ts'
 import { ALICE, keepPsql, psql, startCluster, type TestCluster } from '../support/cluster.ts'
 import { until } from '../support/run.ts'
@@ -21,6 +22,8 @@ let desktop: Desktop
 beforeEach(async () => {
   home = await cluster.newHome()
   await cluster.login(home)
+  // The terminal's core would live on for a moment, and the app would rightly use it.
+  await stopCore(home)
   desktop = await Desktop.start({ home, renderer: 'real' })
   ;(await desktop.page()).setDefaultTimeout(10_000)
 })
@@ -117,6 +120,7 @@ describe('the desktop app', () => {
       await loginOf(page).waitFor()
       await desktop.ask('windowDo', { verb: 'close' })
       await desktop.untilSeen(({ windows }) => windows.length === 0, 'the window has gone')
+      await until(() => page.isClosed(), 'and its page')
       expect(held.isRunning).toBe(true)
       expect((await desktop.inspect()).tray[0]!.tooltip).toBe('Postern: a login is asked for')
       await desktop.ask('clickTray', { label: 'Show Postern' })

@@ -1,7 +1,7 @@
 // The parts of the desktop shell that decide something, without a desktop: the tray's words, presence, attention, where the window goes, and
 // how long the supervisor tries.
 import { EventEmitter } from 'node:events'
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -10,7 +10,7 @@ import { superviseCore, type CoreChild, type CoreState } from '../../electron/co
 import { createLoginItem } from '../../electron/login-item.ts'
 import { trayView } from '../../electron/overall-state.ts'
 import { followPresence } from '../../electron/presence.ts'
-import { readBounds, writeBounds } from '../../electron/window-bounds.ts'
+import { readBounds, visibleBounds, writeBounds } from '../../electron/window-bounds.ts'
 import type { CoreConnection } from '../../client/connect.ts'
 import type { AppState, GatewayDetail } from '../../shared/app-state.ts'
 import { PosternError } from '../../shared/errors.ts'
@@ -23,7 +23,7 @@ const profile = (name: string, state: ProfileView['state']): ProfileView => ({
   address: 'demo:3443',
   fingerprint: 'sha256:00',
   user: 'alice',
-  level: 'user',
+  level: 'viewer',
   state,
   expiresAt: T,
   remainingMs: 0,
@@ -199,13 +199,13 @@ describe('the window', () => {
     try {
       const file = join(dir, 'window.json')
       const area = [{ x: 0, y: 0, width: 1920, height: 1040 }]
-      expect(readBounds(file, area)).toBeUndefined()
+      expect(visibleBounds(readBounds(file), area)).toBeUndefined()
       const kept = { bounds: { x: 100, y: 80, width: 1000, height: 700 }, maximized: true }
       await writeBounds(file, kept)
-      expect(readBounds(file, area)).toEqual(kept)
-      expect(readBounds(file, [{ x: 5000, y: 0, width: 1920, height: 1040 }])).toBeUndefined()
+      expect(visibleBounds(readBounds(file), area)).toEqual(kept)
+      expect(visibleBounds(kept, [{ x: 5000, y: 0, width: 1920, height: 1040 }])).toBeUndefined()
       await writeFile(file, '{"bounds":')
-      expect(readBounds(file, area)).toBeUndefined()
+      expect(readBounds(file)).toBeUndefined()
     } finally {
       await rm(dir, { recursive: true, force: true })
     }
@@ -218,7 +218,6 @@ describe('the window', () => {
       type App = Parameters<typeof createLoginItem>[0]
       const item = createLoginItem({} as App, 'linux', dir, '/opt/my "own" 100%/postern')
       await item.set(true)
-      const { readFile } = await import('node:fs/promises')
       expect(await readFile(file, 'utf8')).toContain('Exec="/opt/my \\"own\\" 100%%/postern" --in-background')
       await item.set(false)
       await expect(stat(file)).rejects.toThrow('ENOENT')
@@ -255,17 +254,32 @@ describe('the supervisor', () => {
     expect(launches).toBe(before)
   })
 
-  it('G17: closing ends its own child and waits for it', async () => {
+  it.each([
+    ['asks a core that listens to end, and sends no signal', false, 0],
+    ['ends one that does not answer with a signal', true, 1],
+  ])('G17: closing %s; either way it waits until the core is gone', async (_what, refuses, signals) => {
     const { promise: exited, resolve } = Promise.withResolvers<{ code: number; problem: null }>()
     const { promise: gone, resolve: go } = Promise.withResolvers<undefined>()
     let listens = false
-    const connection = { closed: gone, close: () => Promise.resolve(go(undefined)) } as unknown as CoreConnection
     let killed = 0
+    const end = (): void => resolve({ code: 0, problem: null })
+    const connection = {
+      closed: gone,
+      call: () => {
+        if (refuses) return Promise.reject(new PosternError('core_unreachable', 'no answer'))
+        end()
+        return Promise.resolve({})
+      },
+      close: () => {
+        go(undefined)
+        return Promise.resolve()
+      },
+    } as unknown as CoreConnection
     const child: CoreChild = {
       exited,
       kill: () => {
         killed++
-        resolve({ code: 0, problem: null })
+        end()
       },
     }
     const supervisor = superviseCore({
@@ -281,7 +295,7 @@ describe('the supervisor', () => {
     })
     await until(() => supervisor.current() !== undefined, 'connected')
     await Promise.all([supervisor.close(), supervisor.close()])
-    expect(killed).toBe(1)
+    expect(killed).toBe(signals)
     expect(supervisor.current()).toBeUndefined()
   })
 })

@@ -2,13 +2,14 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { PosternError } from '../../shared/errors.ts'
 import type { LoginPrompt } from '../../shared/rpc.ts'
+import { openRenderer, type RendererUnderTest } from '../renderer/browser.ts'
 import { appState, profile } from '../renderer/fixture-state.ts'
 import type { Responder } from '../renderer/fixture-host.ts'
-import { openStage, openWindow, type Stage } from './support/window.ts'
+import { openWindow } from './support/window.ts'
 
-let stage: Stage
+let stage: RendererUnderTest
 beforeAll(async () => {
-  stage = await openStage()
+  stage = await openRenderer()
 })
 afterAll(() => stage.close())
 
@@ -56,9 +57,9 @@ it('G11: the dialog says who wants what, that the session expired, who waits and
 it('G8, D2: the first key touches the request, Enter logs in, and the focus is back where it was', async () => {
   await using window = await openWindow(stage, { state: expiredState() })
   const { page, host } = window
-  await window.go('#/resources')
-  const search = page.getByRole('searchbox').or(page.getByRole('textbox')).first()
-  await search.fill('ord')
+  await window.go('#/settings')
+  const before = page.getByRole('textbox', { name: 'Quiet time' })
+  await before.focus()
   host.event('login.requested', PROMPT)
   await page.getByRole('dialog').waitFor()
   expect(window.callsOf('login.touch')).toEqual([])
@@ -73,7 +74,7 @@ it('G8, D2: the first key touches the request, Enter logs in, and the focus is b
   })
   await page.getByRole('dialog').waitFor({ state: 'detached' })
   await page.getByText('Logged in to acme-prod.').first().waitFor()
-  await expect.poll(() => search.evaluate((element) => element === document.activeElement)).toBe(true)
+  await expect.poll(() => before.evaluate((element) => element === document.activeElement)).toBe(true)
   expect(window.callsOf('login.touch')).toHaveLength(1)
 })
 
@@ -102,7 +103,12 @@ it('G11: a code is asked for in the same dialog when the server wants one', asyn
 it('G7: wrong passwords are said in place; giving up after three of them ends the request as failed', async () => {
   await using window = await openWindow(stage, {
     state: expiredState(),
-    answer: refusing([WRONG(), WRONG(), WRONG(), new PosternError('rate_limited', 'too many failed attempts; try again in 30 s')]),
+    answer: refusing([
+      WRONG(),
+      WRONG(),
+      WRONG(),
+      new PosternError('rate_limited', 'too many failed attempts; try again in 30 s'),
+    ]),
   })
   const { page, host } = window
   host.event('login.requested', PROMPT)
@@ -153,7 +159,12 @@ it('G8: a request that times out under the hands of the person stays as an ordin
   host.event('login.requested', PROMPT)
   await page.getByLabel('Password').fill('half a pass')
   await window.called('login.touch')
-  host.event('login.closed', { requestId: 'r1', profile: 'acme-prod', outcome: 'timed out', text: 'nobody logged in in time' })
+  host.event('login.closed', {
+    requestId: 'r1',
+    profile: 'acme-prod',
+    outcome: 'timed out',
+    text: 'nobody logged in in time',
+  })
   await page.getByText('Those who waited have their error now').waitFor()
   expect(await page.getByLabel('Password').inputValue()).toBe('half a pass')
   await page.keyboard.press('Enter')
@@ -188,13 +199,21 @@ it('D2: Tab stays in the dialog', async () => {
 
 it('C1: the first administrator is made with the setup code, behind a link', async () => {
   const state = appState({
-    profiles: { fresh: profile('fresh', { state: 'signed out', user: null, level: null, expiresAt: null, remainingMs: null }) },
+    profiles: {
+      fresh: profile('fresh', { state: 'signed out', user: null, level: null, expiresAt: null, remainingMs: null }),
+    },
     currentProfile: 'fresh',
     gateways: {},
   })
   await using window = await openWindow(stage, { state })
   const { page, host } = window
-  host.event('login.requested', { ...PROMPT, profile: 'fresh', user: '', reason: { kind: 'command', what: 'log in' }, waiting: 0 })
+  host.event('login.requested', {
+    ...PROMPT,
+    profile: 'fresh',
+    user: '',
+    reason: { kind: 'command', what: 'log in' },
+    waiting: 0,
+  })
   await page.getByRole('button', { name: 'First administrator?' }).click()
   await page.getByRole('button', { name: 'Make administrator' }).click()
   await page.getByText('Who are you?').waitFor()

@@ -54,7 +54,7 @@ describe('resources', () => {
     await page.close()
   })
 
-  it('D3: an expired login never looks connected: the list asks for a login, and a refusal is shown in place', async () => {
+  it('D3: an expired login never looks connected: the list and the top bar ask for a login', async () => {
     await host.close()
     host = await startFixtureHost({
       renderer: under.renderer,

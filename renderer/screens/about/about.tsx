@@ -66,21 +66,23 @@ function Files({ core }: { core: AppState['core'] }) {
   }
   return (
     <PageSection title={words.files}>
-      <Facts>
-        <Fact name={words.home} action={<CopyButton kind="quiet" text={core.home} label={words.copyHome} />}>
-          <code>{core.home}</code>
-        </Fact>
-        <Fact name={words.log} action={<CopyButton kind="quiet" text={core.logFile} label={words.copyLog} />}>
-          <code>{core.logFile}</code>
-        </Fact>
-      </Facts>
-      <div className={styles.actions}>
-        <Button isPending={showLogs.isPending} onClick={() => void show()}>
-          {words.showLogs}
-        </Button>
-        <span role="status" className={styles.quiet}>
-          {!isShown && words.cannotShow}
-        </span>
+      <div className={styles.stack}>
+        <Facts>
+          <Fact name={words.home} action={<CopyButton kind="quiet" text={core.home} label={words.copyHome} />}>
+            <code>{core.home}</code>
+          </Fact>
+          <Fact name={words.log} action={<CopyButton kind="quiet" text={core.logFile} label={words.copyLog} />}>
+            <code>{core.logFile}</code>
+          </Fact>
+        </Facts>
+        <div className={styles.actions}>
+          <Button isPending={showLogs.isPending} onClick={() => void show()}>
+            {words.showLogs}
+          </Button>
+          <span role="status" className={styles.quiet}>
+            {!isShown && words.cannotShow}
+          </span>
+        </div>
       </div>
     </PageSection>
   )

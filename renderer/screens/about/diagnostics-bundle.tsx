@@ -56,16 +56,18 @@ export function DiagnosticsBundle() {
             >
               <code>{bundle.file}</code>
             </Fact>
+            <Fact
+              name={words.bundleText}
+              action={<CopyButton kind="quiet" text={bundle.text} label={words.copyText} />}
+            >
+              <details className={styles.details}>
+                <summary>{words.showText}</summary>
+                <pre tabIndex={0} aria-label={words.showText} role="group">
+                  {bundle.text}
+                </pre>
+              </details>
+            </Fact>
           </Facts>
-          <details className={styles.details}>
-            <summary>{words.showText}</summary>
-            <pre tabIndex={0} aria-label={words.showText} role="group">
-              {bundle.text}
-            </pre>
-          </details>
-          <div className={styles.actions}>
-            <CopyButton size="normal" text={bundle.text} label={words.copyText} />
-          </div>
         </div>
       )}
     </div>

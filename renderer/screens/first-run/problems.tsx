@@ -56,9 +56,9 @@ export function AddProblemCallout({ problem }: { problem: Extract<AddProblem, { 
       {'theirs' in problem ? (
         <div className={styles.both}>
           <span>{words.mismatchYours}</span>
-          <FingerprintGrid fingerprint={problem.yours} label={words.mismatchYours} />
+          <FingerprintGrid fingerprint={problem.yours} other={problem.theirs} label={words.mismatchYours} />
           <span>{words.mismatchTheirs}</span>
-          <FingerprintGrid fingerprint={problem.theirs} label={words.mismatchTheirs} />
+          <FingerprintGrid fingerprint={problem.theirs} other={problem.yours} label={words.mismatchTheirs} />
         </div>
       ) : (
         problem.text !== null && (

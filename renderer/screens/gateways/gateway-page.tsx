@@ -42,6 +42,7 @@ export function GatewayPage({ gateway }: { gateway: GatewayDetail }) {
         {texts.gateways.subtitle('')}
         <b dir="auto">{gateway.database}</b>, {texts.gateways.account('')}
         <b dir="auto">{gateway.account}</b>; {texts.gateways.onlyYou}
+        {gateway.keep === 'attached' && `; ${texts.gateways.attached}`}
       </p>
       <StateLine gateway={gateway} onChange={() => setChanging(true)} />
       <Actions gateway={gateway} address={address} onChange={() => setChanging(true)} />
@@ -63,7 +64,7 @@ function StateLine({ gateway, onChange }: { gateway: GatewayDetail; onChange: ()
   return (
     <div className={classNames(styles.state, isBad && styles.bad)} role="status">
       <span className={styles.stateText} dir="auto">
-        {gateway.stateText ?? texts.gatewayState[gateway.state]}
+        {reasonOf(gateway)}
       </span>
       {needsLogin && (
         <Button kind="primary" size="small" disabled={!isLive} onClick={() => askLogin(gateway.profile)}>
@@ -77,6 +78,24 @@ function StateLine({ gateway, onChange }: { gateway: GatewayDetail; onChange: ()
       )}
     </div>
   )
+}
+
+/** In the window's words where the core speaks to terminals (it names commands there), else in the core's. */
+function reasonOf({ state, stateText, waiting, profile }: GatewayDetail): string {
+  switch (state) {
+    case 'needs login':
+      return texts.gateways.needsLogin(profile)
+    case 'waiting for login':
+      return texts.gateways.waitsForLogin(waiting, profile)
+    case 'cool-down':
+      return stateText ?? texts.gateways.coolDown
+    case 'starting':
+    case 'listening':
+    case 'refused':
+    case 'port conflict':
+    case 'closed':
+      return stateText ?? texts.gatewayState[state]
+  }
 }
 
 function Actions({ gateway, address, onChange }: { gateway: GatewayDetail; address: string; onChange: () => void }) {

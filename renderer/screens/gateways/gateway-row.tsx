@@ -15,14 +15,18 @@ export function GatewayRow({ gateway, isProfileShown }: { gateway: GatewayDetail
       <span className={styles.mark}>
         <StateMark gateway={gateway.state} />
       </span>
-      <span className={styles.name} dir="auto" title={gateway.resource}>
-        {gateway.resource}
+      <span className={styles.line}>
+        <span className={styles.name} dir="auto" title={gateway.resource}>
+          {gateway.resource}
+        </span>
+        <span className={styles.port}>:{gateway.port}</span>
       </span>
-      <span className={styles.port}>:{gateway.port}</span>
-      <span className={styles.about} title={about}>
-        <bdi>{about}</bdi>
+      <span className={styles.line}>
+        <span className={styles.about} title={about}>
+          <bdi>{about}</bdi>
+        </span>
+        <Activity gateway={gateway} />
       </span>
-      <Activity gateway={gateway} />
     </span>
   )
 }

@@ -39,6 +39,7 @@ export function Notices() {
   return (
     <Page
       title={words.title}
+      isEmpty={days.length === 0}
       note={count > 0 ? words.count(count) : undefined}
       actions={
         count > 0 && (

@@ -1,6 +1,7 @@
 // Which resources match what was typed and chosen: every word must occur in name, description, labels or accounts; names
 // that begin with the words come first. Pure.
 import type { ResourceView } from '../../../shared/api.ts'
+import { byName } from '../../format.ts'
 
 export type ResourceFilter = { words: string; kind: string | null; label: string | null }
 export const NO_FILTER: ResourceFilter = { words: '', kind: null, label: null }
@@ -22,10 +23,10 @@ export function filterResources(resources: readonly ResourceView[], filter: Reso
     ranked.push({ resource, rank: name.startsWith(first) ? 0 : name.includes(first) ? 1 : 2 })
   }
   return ranked
-    .sort((a, b) => a.rank - b.rank || a.resource.name.localeCompare(b.resource.name))
+    .sort((a, b) => a.rank - b.rank || byName(a.resource.name, b.resource.name))
     .map(({ resource }) => resource)
 }
 
 /** Every label that occurs, by name. */
 export const allLabels = (resources: readonly ResourceView[]): string[] =>
-  [...new Set(resources.flatMap(labelsOf))].sort((a, b) => a.localeCompare(b))
+  [...new Set(resources.flatMap(labelsOf))].sort(byName)

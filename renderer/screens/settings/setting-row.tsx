@@ -16,15 +16,23 @@ type SettingRowProps = {
   error: PosternError | null
   /** What is wrong with what was typed; it is not sent. */
   problem?: string | null
+  /** The one control that the title is the label of; a click on the title is one on it. */
+  labelFor?: string
   children: ReactNode
 }
 
-export function SettingRow({ id, title, hint, status, error, problem, children }: SettingRowProps) {
+export function SettingRow({ id, title, hint, status, error, problem, labelFor, children }: SettingRowProps) {
   return (
-    <div className={styles.row} id={id} tabIndex={-1} role="group" aria-labelledby={`${id}-title`}>
+    <div className={styles.row} id={id}>
       <div className={styles.what}>
         <div className={styles.title}>
-          <span id={`${id}-title`}>{title}</span>
+          {labelFor === undefined ? (
+            <span id={`${id}-title`}>{title}</span>
+          ) : (
+            <label id={`${id}-title`} htmlFor={labelFor}>
+              {title}
+            </label>
+          )}
           <span role="status" className={styles.saved}>
             {status === 'saved' && (
               <>

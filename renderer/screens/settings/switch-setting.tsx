@@ -17,8 +17,16 @@ type SwitchSettingProps = {
 export function SwitchSetting({ settings, name, id, title, hint, isDisabled = false }: SwitchSettingProps) {
   const setting = useSetting(settings, name)
   return (
-    <SettingRow id={id} title={title} hint={hint} status={setting.status} error={setting.error}>
+    <SettingRow
+      id={id}
+      title={title}
+      hint={hint}
+      status={setting.status}
+      error={setting.error}
+      labelFor={`${id}-control`}
+    >
       <Switch
+        id={`${id}-control`}
         aria-labelledby={`${id}-title`}
         aria-describedby={`${id}-hint`}
         checked={setting.value}

@@ -2,13 +2,20 @@
 import { WebSocket } from 'ws'
 import { rawRequest } from './raw-http.ts'
 
-export type Reply = { id?: number; result?: unknown; error?: { code: string; text: string }; event?: string; payload?: any }
+export type Reply = {
+  id?: number
+  result?: unknown
+  error?: { code: string; text: string }
+  event?: string
+  payload?: Record<string, unknown>
+}
 
 export class PageSocket {
   readonly replies: Reply[] = []
   readonly closed: Promise<number>
   private readonly socket: WebSocket
-  private nextId = 1
+  /** Far from what nonsense may hit upon. */
+  private nextId = 1_000_000_000_000
 
   constructor(authority: string, port: number, cookie: string) {
     this.socket = new WebSocket(`ws://127.0.0.1:${port}/ws`, {
@@ -49,8 +56,8 @@ export class PageSocket {
     return this.wait((reply) => reply.id === id, `the answer to ${method}`)
   }
 
-  event(name: string, test: (payload: any) => boolean = () => true): Promise<Reply> {
-    return this.wait((reply) => reply.event === name && test(reply.payload), name)
+  event(name: string, test: (payload: Record<string, unknown>) => boolean = () => true): Promise<Reply> {
+    return this.wait((reply) => reply.event === name && test(reply.payload ?? {}), name)
   }
 
   private async wait(test: (reply: Reply) => boolean, what: string): Promise<Reply> {
@@ -58,7 +65,8 @@ export class PageSocket {
     for (;;) {
       const found = this.replies.find(test)
       if (found) return found
-      if (Date.now() > deadline) throw new Error(`${what} did not come; came: ${JSON.stringify(this.replies).slice(0, 2000)}`)
+      if (Date.now() > deadline)
+        throw new Error(`${what} did not come; came: ${JSON.stringify(this.replies).slice(0, 2000)}`)
       await new Promise((resolve) => setTimeout(resolve, 10))
     }
   }

@@ -12,9 +12,7 @@ export async function rawRequest(
   headers: Record<string, string | string[]>,
 ): Promise<RawAnswer> {
   const socket = connect(port, '127.0.0.1')
-  const lines = Object.entries(headers).flatMap(([name, values]) =>
-    [values].flat().map((value) => `${name}: ${value}`),
-  )
+  const lines = Object.entries(headers).flatMap(([name, values]) => [values].flat().map((value) => `${name}: ${value}`))
   socket.write([`${requestLine} HTTP/1.1`, ...lines, 'connection: close', '', ''].join('\r\n'))
   const answer = readAnswer(socket)
   return answer

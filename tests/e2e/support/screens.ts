@@ -15,10 +15,14 @@ export type Stage = {
   url: string
 }
 
-export type Screen = { name: string; show: (stage: Stage) => Promise<void> }
+export type Screen = {
+  name: string
+  /** A menu lies over everything, in no landmark: while it is open it is all there is (WAI-ARIA, menu button). */
+  isMenu?: boolean
+  show: (stage: Stage) => Promise<void>
+}
 
-const go = (page: Page, name: RegExp): Promise<void> =>
-  page.getByRole('navigation').getByRole('link', { name }).click()
+const go = (page: Page, name: RegExp): Promise<void> => page.getByRole('navigation').getByRole('link', { name }).click()
 
 /** More than one resource, with names that try the layout. */
 export const MANY_RESOURCES = (postgresPort: number): string =>
@@ -126,9 +130,15 @@ export const SCREENS: readonly Screen[] = [
       const { page } = stage
       for (const name of ['playground', 'analytics', 'orders']) {
         await go(page, /^Resources/)
-        await page.getByRole('button', { name: `Open ${name} as reader` }).first().click()
+        await page
+          .getByRole('button', { name: `Open ${name} as reader` })
+          .first()
+          .click()
         await page.waitForURL(/#\/gateways\/./)
-        await page.getByRole('main').getByRole('heading', { name: /^127\.0\.0\.1:/ }).waitFor()
+        await page
+          .getByRole('main')
+          .getByRole('heading', { name: /^127\.0\.0\.1:/ })
+          .waitFor()
       }
       await page.getByRole('tab', { name: 'URL' }).click()
       await page.getByRole('button', { name: 'Copy for URL' }).click()
@@ -137,7 +147,9 @@ export const SCREENS: readonly Screen[] = [
       for (const client of ['nightly-report', 'psql', 'DBeaver 24.2 - Main']) {
         const busy = keepPsql(`${stage.url}&application_name=${encodeURIComponent(client)}`)
         stage.kept.push(busy)
-        busy.write("select count(*) from orders, generate_series(1, 200000);\nselect repeat('x', 100000) from generate_series(1, 5);\n")
+        busy.write(
+          "select count(*) from orders, generate_series(1, 200000);\nselect repeat('x', 100000) from generate_series(1, 5);\n",
+        )
         await busy.waitFor(/xxxx/)
       }
       await page.getByText('nightly-report').waitFor()
@@ -183,9 +195,10 @@ export const SCREENS: readonly Screen[] = [
   },
   {
     name: 'cluster-menu',
+    isMenu: true,
     async show({ page }) {
       await page.keyboard.press('Escape')
-      await page.getByRole('button', { name: /^Cluster test/ }).click()
+      await page.getByRole('button', { name: /test.*127\.0\.0\.1/ }).click()
       await page.getByRole('menu').waitFor()
     },
   },
@@ -231,7 +244,7 @@ export const SCREENS: readonly Screen[] = [
     async show({ page }) {
       await page.keyboard.press('Escape')
       await loginOf(page).waitFor({ state: 'hidden' })
-      await page.getByText('Paused').first().waitFor()
+      await page.getByText(/connections are refused for a moment/).waitFor()
     },
   },
   {

@@ -1,30 +1,11 @@
 // A window on the fixture host for the tests of the flows: Chromium, the built renderer, a scripted core, axe inside the page.
 // Whoever opens one closes it; everything that the page complains about is kept.
-import axe from 'axe-core'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { chromium, type Browser, type Page } from 'playwright-core'
+import axeCore from 'axe-core'
+import type { Page } from 'playwright-core'
 import type { AppState } from '../../../shared/app-state.ts'
-import { buildRenderer, startFixtureHost, type FixtureHost, type Responder } from '../../renderer/fixture-host.ts'
-import { respond } from '../../renderer/fixture-state.ts'
-
-export type Stage = { browser: Browser; renderer: string; close(): Promise<void> }
-
-/** The built renderer and a browser, once for a test file. */
-export async function openStage(): Promise<Stage> {
-  const renderer = await mkdtemp(join(tmpdir(), 'postern-flows-'))
-  await buildRenderer(renderer)
-  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] })
-  return {
-    browser,
-    renderer,
-    async close() {
-      await browser.close()
-      await rm(renderer, { recursive: true, force: true })
-    },
-  }
-}
+import type { RendererUnderTest } from '../../renderer/browser.ts'
+import { startFixtureHost, type FixtureHost, type Responder } from '../../renderer/fixture-host.ts'
+import { profile, respond } from '../../renderer/fixture-state.ts'
 
 export type TestWindow = AsyncDisposable & {
   page: Page
@@ -45,11 +26,19 @@ type WindowOptions = {
   theme?: 'light' | 'dark'
 }
 
-export async function openWindow(stage: Stage, { state, answer, theme = 'light' }: WindowOptions): Promise<TestWindow> {
+export async function openWindow(
+  stage: RendererUnderTest,
+  { state, answer, theme = 'light' }: WindowOptions,
+): Promise<TestWindow> {
   const waiting: { method: string; resolve: (params: unknown) => void }[] = []
   const responder: Responder = (method, params, host) => {
     for (const waiter of waiting.filter((one) => one.method === method)) waiter.resolve(params)
-    return answer?.(method, params, host) ?? respond(method, params, host)
+    const answered = answer?.(method, params, host)
+    if (answered !== undefined) return answered
+    // A login that nobody refuses succeeds.
+    if (method === 'login.submit') return profile(String(Object(params).profile))
+    if (method === 'logout') return { profile: Object(params).profile }
+    return respond(method, params, host)
   }
   const host = await startFixtureHost({ renderer: stage.renderer, state, responder })
   const page = await stage.browser.newPage({ viewport: { width: 1280, height: 800 }, colorScheme: theme })
@@ -60,7 +49,7 @@ export async function openWindow(stage: Stage, { state, answer, theme = 'light' 
     if (message.type() === 'error') complaints.push(message.text())
   })
   // As an init script: the content security policy lets no test eval inside the page either.
-  await page.addInitScript({ content: axe.source })
+  await page.addInitScript({ content: axeCore.source })
   await page.goto(host.url)
   await page.getByText('Connecting to Postern').waitFor({ state: 'hidden' })
   const callsOf = (method: string): unknown[] =>
@@ -90,10 +79,12 @@ export async function openWindow(stage: Stage, { state, answer, theme = 'light' 
 /** What axe finds in the page as it is now: one line for each rule and element. */
 export async function axeFindings(page: Page): Promise<string[]> {
   const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }))
-  return violations.flatMap((rule) => rule.nodes.map((node) => `${rule.id}: ${node.target.join(' ')} (${node.failureSummary})`))
+  return violations.flatMap((rule) =>
+    rule.nodes.map((node) => `${rule.id}: ${node.target.join(' ')} (${node.failureSummary})`),
+  )
 }
 
 declare global {
   // The page's own global; a `var` because that is what a global needs.
-  var axe: typeof import('axe-core')
+  var axe: Pick<typeof axeCore, 'run'>
 }
