@@ -117,7 +117,7 @@ export const texts = {
     failedTitle: 'The resources could not be loaded',
     loginTitle: 'Log in to see your resources',
     loginText: (profile: string) =>
-      `Your login to ${profile} has ended. Open gateways keep their ports and ask when needed.`,
+      `You are not logged in to ${profile}. Open gateways keep their ports and ask when needed.`,
     noProfileTitle: 'No cluster yet',
     noProfileText: 'Add the access server of your organisation to see what you may open.',
   },
