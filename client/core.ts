@@ -17,6 +17,8 @@ import { listResources, openGateway } from './gateways/open-gateway.ts'
 import { readEphemeralRange } from './gateways/ports.ts'
 import { createGatewayReports } from './gateways/reports.ts'
 import type { Home } from './home.ts'
+import { createDesktopKeyProtection, type KeyStorePort } from './profiles/desktop-key-protection.ts'
+import { plainKeyProtection } from './profiles/key-protection.ts'
 import { logIn } from './profiles/login.ts'
 import type { Profile } from './profiles/profile.ts'
 import { openProfiles } from './profiles/profiles.ts'
@@ -38,6 +40,8 @@ export type CoreOptions = {
   platform: NodeJS.Platform
   /** Whose home it is; undefined where the system has no such ids. */
   uid: number | undefined
+  /** Where the system's key store is asked, if the desktop app started this core; without one, keys are stored as they are. */
+  keyStore?: { port: KeyStorePort; deadlineMs?: number | undefined } | undefined
   /** Wall time of this machine, in ms. */
   now: () => number
   log: Logger
@@ -69,7 +73,21 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     logFile: home.logFile,
     platform: options.platform,
   }
-  const state = createCoreState(() => ({ core, profiles, gateways, requests, notices, settings }))
+  const state = createCoreState(() => ({
+    core: { ...core, keyProtection: keys.describe() },
+    profiles,
+    gateways,
+    requests,
+    notices,
+    settings,
+  }))
+  const keys = options.keyStore
+    ? createDesktopKeyProtection({
+        ...options.keyStore,
+        onChanged: () => state.touch('core'),
+        signal: lifetime.signal,
+      })
+    : plainKeyProtection
   const notices = createNotices({
     hosts,
     now,
@@ -154,6 +172,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   }
   const profiles = await openProfiles({
     dir: home.profilesDir,
+    keys,
     now,
     onProblem,
     onCaChanged: (profile) => dropLogin(profile, `${profile.name} has another CA now`),

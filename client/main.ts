@@ -57,6 +57,8 @@ async function run(): Promise<void> {
     appVersion: values['app-version'],
     platform: process.platform,
     uid,
+    // There as a utility process of the desktop app only.
+    keyStore: 'parentPort' in process ? { port: process.parentPort } : undefined,
     now: () => Date.now(),
     log,
   })

@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline'
 import { utilityProcess } from 'electron'
 import { z } from 'zod'
 import type { CoreChild } from './core-supervisor.ts'
+import type { KeyStore } from './key-protection.ts'
 
 export type CoreLaunch = {
   /** The built entry of the core. */
@@ -12,12 +13,14 @@ export type CoreLaunch = {
   homeDir: string
   logFile: string
   appVersion: string
+  /** Answers what the core asks of the system's key store. */
+  keyStore: KeyStore
 }
 
 /** A line of pino at level fatal: why the core could not start. */
 const FatalLine = z.object({ level: z.literal(60), err: z.object({ message: z.string() }) })
 
-export function launchCore({ entry, homeDir, logFile, appVersion }: CoreLaunch): CoreChild {
+export function launchCore({ entry, homeDir, logFile, appVersion, keyStore }: CoreLaunch): CoreChild {
   const log = createWriteStream(logFile, { flags: 'a', mode: 0o600 })
   // A full disk must not end the app.
   log.on('error', () => undefined)
@@ -25,6 +28,13 @@ export function launchCore({ entry, homeDir, logFile, appVersion }: CoreLaunch):
     serviceName: 'Postern core',
     stdio: 'pipe',
     cwd: homeDir,
+  })
+  let hasExited = false
+  child.on('message', (message: unknown) => {
+    // It waits with a deadline of its own; never rejects.
+    void keyStore.answer(message).then((answer) => {
+      if (answer && !hasExited) child.postMessage(answer)
+    })
   })
   let problem: string | null = null
   if (child.stdout) {
@@ -37,6 +47,7 @@ export function launchCore({ entry, homeDir, logFile, appVersion }: CoreLaunch):
   child.stderr?.on('data', (chunk: Buffer) => log.write(chunk))
   const exited = new Promise<{ code: number; problem: string | null }>((resolve) => {
     child.once('exit', (code) => {
+      hasExited = true
       log.end()
       resolve({ code, problem })
     })

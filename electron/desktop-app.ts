@@ -1,7 +1,7 @@
 // The desktop app, composed: core, window, page, tray, attention, presence, quitting. Called once by main.ts when Electron is ready.
 // Promises to leave nothing behind when it quits: the core that it started ends first.
 import { join } from 'node:path'
-import { app, dialog, nativeTheme, Notification, powerMonitor, protocol, session } from 'electron'
+import { app, dialog, nativeTheme, Notification, powerMonitor, protocol, safeStorage, session } from 'electron'
 import { connectToCore, type CoreConnection } from '../client/connect.ts'
 import { prepareHome, type Home } from '../client/home.ts'
 import type { AppState } from '../shared/app-state.ts'
@@ -13,6 +13,7 @@ import { launchCore } from './core-launcher.ts'
 import { superviseCore, type CoreState } from './core-supervisor.ts'
 import { LINK_SCHEME, type GatewayLink } from './deep-link.ts'
 import { denyPermissions, guardPages } from './guards.ts'
+import { createKeyStore } from './key-protection.ts'
 import { createLoginItem } from './login-item.ts'
 import { createMainWindow } from './main-window.ts'
 import { createMissed, type ShellEventPayload } from './missed-events.ts'
@@ -66,6 +67,7 @@ export async function runDesktopApp(options: DesktopAppOptions): Promise<Desktop
     logFile: home.logFile,
     canStartAtLogin: app.isPackaged,
     canNotify: Notification.isSupported(),
+    keyProtection: () => state()?.core.keyProtection,
   })
   const loginItem = createLoginItem(app, platform, app.getPath('appData'), options.program)
 
@@ -167,10 +169,12 @@ export async function runDesktopApp(options: DesktopAppOptions): Promise<Desktop
   }
 
   const appVersion = app.getVersion()
+  const keyStore = createKeyStore(safeStorage, platform)
   const core = superviseCore({
     attach: (signal) =>
       connectToCore({ home: home.dir, start: false, kind: 'window', canAsk: true, appVersion, signal }),
-    launch: () => launchCore({ entry: join(built, 'core.js'), homeDir: home.dir, logFile: home.logFile, appVersion }),
+    launch: () =>
+      launchCore({ entry: join(built, 'core.js'), homeDir: home.dir, logFile: home.logFile, appVersion, keyStore }),
     onConnected,
     onState: onCoreState,
     now: options.now,

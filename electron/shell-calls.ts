@@ -4,17 +4,22 @@ import { app, clipboard, shell } from 'electron'
 import { PosternError } from '../shared/errors.ts'
 import type { ShellHandlers } from './page-gate.ts'
 
-export type ShellFacts = { logFile: string; canStartAtLogin: boolean; canNotify: boolean }
+export type ShellFacts = {
+  logFile: string
+  canStartAtLogin: boolean
+  canNotify: boolean
+  /** What the core that is attached says of its keys: it may be a terminal's, which has no key store. */
+  keyProtection: () => string | undefined
+}
 
-/**
- * The core, which holds the keys, is a process that also runs without any desktop, so Electron's safeStorage (main process only)
- * cannot be what it depends on. This says what is true instead of promising more.
- */
-export const KEY_PROTECTION =
-  'The key of your login lies in a file that only you can read (mode 0600) and is good for the hours of that login. ' +
-  "It is not wrapped by the system's key store; a full-disk encryption of this machine covers it."
+const NOT_SAID = 'How your key is stored is said by the Postern core, which is not connected or has not said it.'
 
-export const createShellCalls = ({ logFile, canStartAtLogin, canNotify }: ShellFacts): ShellHandlers => ({
+export const createShellCalls = ({
+  logFile,
+  canStartAtLogin,
+  canNotify,
+  keyProtection,
+}: ShellFacts): ShellHandlers => ({
   'shell.describe': () =>
     Promise.resolve({
       kind: 'electron' as const,
@@ -24,7 +29,7 @@ export const createShellCalls = ({ logFile, canStartAtLogin, canNotify }: ShellF
         chromium: process.versions.chrome,
         node: process.versions.node,
       },
-      keyProtection: KEY_PROTECTION,
+      keyProtection: keyProtection() ?? NOT_SAID,
       canStartAtLogin,
       canNotify,
     }),

@@ -77,6 +77,8 @@ export const AppState = z.object({
     startedAt: Time,
     logFile: z.string(),
     platform: z.string(),
+    /** How the keys of logins are stored by this core, said plainly; older cores do not say it. */
+    keyProtection: z.string().optional(),
   }),
   profiles: z.record(z.string(), ProfileView),
   currentProfile: z.string().nullable(),

@@ -1,5 +1,6 @@
 // What is kept of a profile on disk: HOME/profiles/NAME.json (the cluster and the person) and NAME.user.pem (key and user
-// certificate in one file, so that they are swapped together). A file that cannot be read is put aside, never overwritten.
+// certificate in one file, so that they are swapped together; the key as key-protection.ts stores it). A file that cannot be read
+// is put aside, never overwritten.
 import { readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
@@ -11,6 +12,7 @@ import { parseAddress } from '../cluster/address.ts'
 import { buildKeyedCertificate, type KeyedCertificate } from '../cluster/keyed-certificate.ts'
 import { parseCa } from '../cluster/trust.ts'
 import type { UserIdentity } from '../../shared/names.ts'
+import type { KeyProtection } from './key-protection.ts'
 
 export const StoredProfile = z.strictObject({
   version: z.literal(1),
@@ -37,9 +39,16 @@ const userFile = (dir: string, name: string): string => join(dir, `${name}.user.
 export const writeProfileFile = (dir: string, stored: StoredProfile): Promise<void> =>
   writeFileAtomically(profileFile(dir, stored.profile), `${JSON.stringify(stored, undefined, 2)}\n`)
 
-/** Key first, certificate after it. */
-export const writeUserCertificate = (dir: string, name: string, certificate: UserCertificate): Promise<void> =>
-  writeFileAtomically(userFile(dir, name), `${certificate.keyPem.trim()}\n${certificate.certificatePem.trim()}\n`)
+/** Key first, as it is protected, certificate after it. @throws PosternError as `KeyProtection.protect` does; then nothing is written */
+export async function writeUserCertificate(
+  dir: string,
+  name: string,
+  certificate: UserCertificate,
+  keys: KeyProtection,
+): Promise<void> {
+  const stored = await keys.protect(certificate.keyPem)
+  await writeFileAtomically(userFile(dir, name), `${stored.trim()}\n${certificate.certificatePem.trim()}\n`)
+}
 
 export const removeUserCertificate = (dir: string, name: string): Promise<void> =>
   rm(userFile(dir, name), { force: true })
@@ -79,11 +88,12 @@ export async function readProfileFiles(
 
 /**
  * The user certificate of a profile, checked before use (G4): it must be this cluster's and this person's, and its key's.
- * Undefined if there is none; one that does not fit is left where it is and told to `onProblem`.
+ * Undefined if there is none; one that does not fit or cannot be opened here is left where it is and told to `onProblem`.
  */
 export async function readUserCertificate(
   dir: string,
   stored: StoredProfile,
+  keys: KeyProtection,
   onProblem: (text: string, cause: unknown) => void,
 ): Promise<UserCertificate | undefined> {
   let text: string
@@ -95,8 +105,9 @@ export async function readUserCertificate(
   }
   try {
     const split = text.indexOf('-----BEGIN CERTIFICATE-----')
-    const parts = { keyPem: text.slice(0, Math.max(split, 0)), certificatePem: text.slice(Math.max(split, 0)) }
-    const certificate = buildKeyedCertificate({ ...parts, caPem: stored.caPem }, 'user')
+    const keyPem = await keys.open(text.slice(0, Math.max(split, 0)))
+    const certificatePem = text.slice(Math.max(split, 0))
+    const certificate = buildKeyedCertificate({ keyPem, certificatePem, caPem: stored.caPem }, 'user')
     checkUserIdentity(certificate.identity, stored.profile, stored.user)
     return certificate
   } catch (error) {

@@ -8,6 +8,7 @@ import { callApi } from '../cluster/api.ts'
 import { createServerClock, type ServerClock } from '../cluster/clock.ts'
 import type { ApiRequest } from '../cluster/exchange.ts'
 import { fingerprintOf } from '../cluster/trust.ts'
+import type { KeyProtection } from './key-protection.ts'
 import {
   removeProfileFiles,
   removeUserCertificate,
@@ -27,6 +28,7 @@ export class Profile {
   readonly name: string
   readonly clock: ServerClock
   readonly #dir: string
+  readonly #keys: KeyProtection
   readonly #now: () => number
   readonly #onChanged: (profile: Profile) => void
   #stored: StoredProfile
@@ -40,12 +42,14 @@ export class Profile {
     dir: string
     stored: StoredProfile
     certificate: UserCertificate | undefined
+    keys: KeyProtection
     now: () => number
     /** Told when something of `view()` may be another than before; time alone tells nobody. */
     onChanged: (profile: Profile) => void
   }) {
     this.name = options.stored.profile
     this.#dir = options.dir
+    this.#keys = options.keys
     this.#now = options.now
     this.#stored = options.stored
     this.#certificate = options.certificate
@@ -182,7 +186,7 @@ export class Profile {
   async signIn(signing: Signing): Promise<void> {
     const { certificate, ...person } = signing
     const stored = { ...this.#stored, ...person, clockOffsetMs: this.clock.offsetMs(), usedAtMs: this.#now() }
-    await writeUserCertificate(this.#dir, this.name, certificate)
+    await writeUserCertificate(this.#dir, this.name, certificate, this.#keys)
     await writeProfileFile(this.#dir, stored)
     this.#stored = stored
     this.#certificate = certificate

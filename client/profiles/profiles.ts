@@ -3,6 +3,7 @@
 import { PosternError } from '../../shared/errors.ts'
 import { parseAddress, type Address, type Cluster } from '../cluster/address.ts'
 import { askCluster, caByPin, parseCa } from '../cluster/trust.ts'
+import type { KeyProtection } from './key-protection.ts'
 import { Profile } from './profile.ts'
 import { readProfileFiles, readUserCertificate, writeProfileFile } from './profile-file.ts'
 
@@ -24,6 +25,8 @@ export type Profiles = {
 
 type Options = {
   dir: string
+  /** How the keys of logins are stored. */
+  keys: KeyProtection
   now: () => number
   onProblem: (text: string, cause: unknown) => void
   /** A known cluster got another CA: what was issued under the old one is void. */
@@ -33,11 +36,17 @@ type Options = {
 }
 
 export async function openProfiles(options: Options): Promise<Profiles> {
-  const { dir, now, onProblem, onChanged } = options
+  const { dir, keys, now, onProblem, onChanged } = options
   const profiles = new Map<string, Profile>()
-  for (const stored of await readProfileFiles(dir, now(), onProblem)) {
-    const certificate = await readUserCertificate(dir, stored, onProblem)
-    profiles.set(stored.profile, new Profile({ dir, stored, certificate, now, onChanged }))
+  // All at once: a key store that hangs is waited for one time only.
+  const found = await Promise.all(
+    (await readProfileFiles(dir, now(), onProblem)).map(async (stored) => ({
+      stored,
+      certificate: await readUserCertificate(dir, stored, keys, onProblem),
+    })),
+  )
+  for (const { stored, certificate } of found) {
+    profiles.set(stored.profile, new Profile({ dir, stored, certificate, keys, now, onChanged }))
   }
 
   const current = (): Profile | undefined => [...profiles.values()].sort((a, b) => b.usedAtMs - a.usedAtMs)[0]
@@ -93,7 +102,7 @@ export async function openProfiles(options: Options): Promise<Profiles> {
         usedAtMs: now(),
       }
       await writeProfileFile(dir, stored)
-      const profile = new Profile({ dir, stored, certificate: undefined, now, onChanged })
+      const profile = new Profile({ dir, stored, certificate: undefined, keys, now, onChanged })
       profiles.set(profile.name, profile)
       onChanged(profile)
       return profile

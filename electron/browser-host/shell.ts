@@ -12,7 +12,10 @@ export const browserShell = (version: string): ShellHandlers => ({
       kind: 'browser',
       version,
       versions: { node: process.versions.node, openssl: process.versions.openssl },
-      keyProtection: 'Your key lies in a file that only you can read (mode 0600), not in a key store of the system.',
+      // The core says itself what holds for it (AppState); this is what holds for every core.
+      keyProtection:
+        "Your key lies in a file that only you can read (mode 0600). It is wrapped by the system's key store only while the " +
+        'desktop app runs the Postern core and the system has such a store; a core of a terminal or this page has none.',
       canStartAtLogin: false,
       canNotify: false,
     }),

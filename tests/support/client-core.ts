@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { once } from 'node:events'
 import { pino } from 'pino'
 import { attachTo, type CoreConnection, type HostIntroduction } from '../../client/control/client.ts'
-import { startCore, type Core } from '../../client/core.ts'
+import { startCore, type Core, type CoreOptions } from '../../client/core.ts'
 import { controlSocketOf, prepareHome, type Home } from '../../client/home.ts'
 import { defaultSettings, type Settings } from '../../client/settings.ts'
 import type { EventName, EventPayload, GatewayView } from '../../shared/rpc.ts'
@@ -90,7 +90,13 @@ export async function waitUntil(
   }
 }
 
-export type TestCoreOptions = { settings?: Partial<Settings>; uid?: number; server?: FakeAccessServer; home?: string }
+export type TestCoreOptions = {
+  settings?: Partial<Settings>
+  uid?: number
+  server?: FakeAccessServer
+  home?: string
+  keyStore?: CoreOptions['keyStore']
+}
 
 /** A core, a fake server, and everything that has to be closed. */
 export class TestCore {
@@ -99,6 +105,8 @@ export class TestCore {
   readonly log: string[] = []
   /** Added to this machine's clock as the core sees it, in ms. */
   clockShiftMs = 0
+  /** What the core asks from its next start on; undefined: as a terminal's core, none. */
+  keyStore: CoreOptions['keyStore']
   core!: Core
   readonly #options: TestCoreOptions
   readonly #hosts: CoreConnection[] = []
@@ -108,6 +116,7 @@ export class TestCore {
     this.server = server
     this.home = home
     this.#options = options
+    this.keyStore = options.keyStore
   }
 
   static async start(options: TestCoreOptions = {}): Promise<TestCore> {
@@ -129,6 +138,7 @@ export class TestCore {
       appVersion: '0.0.0-test',
       platform: process.platform,
       uid,
+      keyStore: this.keyStore,
       now: () => Date.now() + this.clockShiftMs,
       log: pino({ level: 'debug' }, { write: (line: string) => void this.log.push(line) }),
     })

@@ -23,7 +23,7 @@ export function About() {
     <Page title={words.title} note={words.tagline}>
       {core && <Versions core={core} shell={shell} />}
       <PageSection title={words.keys}>
-        <p className={styles.text}>{shell?.keyProtection ?? words.unknown}</p>
+        <p className={styles.text}>{core?.keyProtection ?? shell?.keyProtection ?? words.unknown}</p>
       </PageSection>
       {core && <Files core={core} />}
       <PageSection title={words.diagnostics}>

@@ -7,6 +7,7 @@ Object.defineProperty(process.versions, 'electron', { value: '45.4.1-fake', enum
 Object.defineProperty(process.versions, 'chrome', { value: 'see the page', enumerable: true })
 
 export { app, powerMonitor } from './app.ts'
+export { safeStorage } from './safe-storage.ts'
 export {
   clipboard,
   dialog,

@@ -1,6 +1,6 @@
 // The rest of the fake's system: tray, menus, notifications, dialogs, clipboard, shell, theme, screen, session, scheme, and utility
-// processes, which are plain Node processes here. All of it writes down what the app did (record.ts).
-import { spawn, type ChildProcess } from 'node:child_process'
+// processes, which are plain Node processes here with a `process.parentPort` (parent-port.mjs). All of it writes down what the app did (record.ts).
+import { spawn, type ChildProcess, type Serializable } from 'node:child_process'
 import { EventEmitter } from 'node:events'
 import { note, record } from './record.ts'
 
@@ -110,6 +110,8 @@ export const nativeImage = { createFromPath: (path: string) => ({ path, isEmpty:
 export const nativeTheme = { shouldUseDarkColors: false, themeSource: 'system' }
 export const screen = { getAllDisplays: () => [{ workArea: { x: 0, y: 0, width: 1920, height: 1040 } }] }
 
+const PARENT_PORT = new URL('./parent-port.mjs', import.meta.url).href
+
 class FakeUtility extends EventEmitter {
   readonly pid: number | undefined
   readonly stdout: ChildProcess['stdout']
@@ -117,15 +119,21 @@ class FakeUtility extends EventEmitter {
   readonly #child: ChildProcess
   constructor(entry: string, args: readonly string[]) {
     super()
-    this.#child = spawn(process.execPath, [entry, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+    this.#child = spawn(process.execPath, ['--import', PARENT_PORT, entry, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    })
     this.pid = this.#child.pid
     this.stdout = this.#child.stdout
     this.stderr = this.#child.stderr
     system.utilities.push(this.#child)
+    this.#child.on('message', (message) => this.emit('message', message))
     this.#child.once('exit', (code, signal) => {
       system.utilities.splice(system.utilities.indexOf(this.#child), 1)
       this.emit('exit', code ?? (signal === null ? 0 : 1))
     })
+  }
+  postMessage(message: unknown): void {
+    if (this.#child.connected) this.#child.send(message as Serializable)
   }
   kill(): boolean {
     return this.#child.kill('SIGTERM')
