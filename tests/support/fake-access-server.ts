@@ -52,8 +52,10 @@ export class FakeAccessServer {
   refuseDial: ((identity: Identity) => { code: ErrorCode; text: string } | undefined) | undefined
   /** Ended logins: the server says `login_expired`. */
   endedLogins = new Set<string>()
-  /** Answers every API call with this instead. */
-  rawAnswer: { body: string; contentType: string; cut?: boolean } | undefined
+  /** Answers every API call (or those at `path`) with this instead; `cut` breaks off before the end of what it names. */
+  rawAnswer: { body: string; contentType: string; cut?: boolean | 'headers'; path?: string } | undefined
+  /** What the resources named here look like beyond their name. */
+  resourceDetails = new Map<string, object>()
   /** Held before a login is answered. */
   beforeLogin: (() => Promise<void>) | undefined
   /** Names everybody's certificates wrongly. */
@@ -121,8 +123,12 @@ export class FakeAccessServer {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     let text = ''
     for await (const chunk of request) text += String(chunk)
-    if (this.rawAnswer) {
+    if (this.rawAnswer && (this.rawAnswer.path ?? request.url) === request.url) {
       const { body, contentType, cut } = this.rawAnswer
+      if (cut === 'headers') {
+        request.socket.write('HTTP/1.1 200 OK\r\ncontent-ty', () => request.socket.destroy())
+        return
+      }
       const length = Buffer.byteLength(body) + (cut ? 10 : 0)
       response.writeHead(200, { 'content-type': contentType, 'content-length': length })
       response.write(body, () => (cut ? request.socket.destroy() : response.end()))
@@ -147,7 +153,12 @@ export class FakeAccessServer {
       this.seen.logouts += 1
       return [200, {}]
     }
-    if (what === 'GET /v1/resources') return [200, { resources: this.resources.map(resourceView) }]
+    if (what === 'GET /v1/resources') {
+      return [
+        200,
+        { resources: this.resources.map((name) => ({ ...resourceView(name), ...this.resourceDetails.get(name) })) },
+      ]
+    }
     if (what === 'POST /v1/routes') return this.#issueRoute(identity, body)
     const closing = /^POST \/v1\/routes\/([^/]+)\/close$/.exec(what)
     if (closing?.[1]) {
@@ -174,7 +185,7 @@ export class FakeAccessServer {
     if (refused) return refusal(refused.code, refused.text)
     if (!this.resources.includes(resource)) return refusal('not_found', `no resource named ${resource}`)
     const { cluster, user, loginId } = identity
-    const routeId = `${loginId}-${resource}-${body['account'] ?? ''}`.slice(0, 64)
+    const routeId = `${loginId}-${resource}-${body['account'] ?? ''}`.replace(/[^\w-]/g, '_').slice(0, 64)
     this.seen.routes.push(resource)
     const route = { kind: 'route' as const, cluster, user, loginId, routeId }
     return [200, { routeId, ...this.#issue(route, body['csr'] ?? '', this.routeTtlMs) }]

@@ -5,7 +5,7 @@ import { useDeferredValue, useMemo, useState } from 'react'
 import type { ResourceView } from '../../../shared/api.ts'
 import type { ProfileView } from '../../../shared/rpc.ts'
 import { Button, IconButton } from '../../components/button.tsx'
-import { EmptyState, ErrorState } from '../../components/empty-state.tsx'
+import { EmptyState, ErrorLine, ErrorState } from '../../components/empty-state.tsx'
 import { Spinner } from '../../components/spinner.tsx'
 import { VirtualList } from '../../components/virtual-list.tsx'
 import { navigate } from '../../navigation.ts'
@@ -112,6 +112,11 @@ function Browser({ profile, listing }: { profile: ProfileView; listing: Resource
           </IconButton>
         </header>
         <FilterBar filter={filter} onChange={setFilter} labels={labels} onEnter={() => current && activate(current)} />
+        {listing.status === 'failed' && (
+          <div className={styles.problem}>
+            <ErrorLine error={listing.error} />
+          </div>
+        )}
         {shown.length === 0 ? (
           <EmptyState
             icon={<SearchX />}
