@@ -5,6 +5,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['tests/**/*.test.ts'],
+    globalSetup: ['tests/support/leave-nothing-behind.ts'],
     pool: 'forks',
     // Most of a test's time is another process (PostgreSQL, psql, the access server), so a little over the two cores of CI.
     maxWorkers: 3,

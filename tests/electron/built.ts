@@ -20,9 +20,8 @@ const SOURCES = ['electron', 'client', 'link', 'shared', 'electron.vite.config.t
 
 /** The folder with main/, preload/ and renderer/, the latter ours or the fixture page. */
 export async function builtApp(kind: PageKind): Promise<string> {
-  const { config, page } = KINDS[kind]
-  const state = stateOf([...SOURCES, config, page])
-  const folder = join(tmpdir(), `postern-built-${process.getuid?.() ?? 0}-${kind}-${state}`)
+  const { config } = KINDS[kind]
+  const folder = folderOf(kind)
   if (await exists(folder)) return folder
   await removeOld(kind)
   const beside = `${folder}-${randomUUID()}`
@@ -42,6 +41,17 @@ export async function builtApp(kind: PageKind): Promise<string> {
     if (!(await exists(folder))) throw error
   }
   return folder
+}
+
+/** Removes what this run has built; called once, after the last test file. Outside of the checkout no node_modules can help a build along. */
+export async function removeBuiltApps(): Promise<void> {
+  for (const kind of ['real', 'fixture'] as const) await rm(folderOf(kind), { recursive: true, force: true })
+}
+
+function folderOf(kind: PageKind): string {
+  const { config, page } = KINDS[kind]
+  const state = stateOf([...SOURCES, config, page])
+  return join(tmpdir(), `postern-built-${process.getuid?.() ?? 0}-${kind}-${state}`)
 }
 
 /** Builds of a day ago and more: nobody uses them any more. */
