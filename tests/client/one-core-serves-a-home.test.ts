@@ -37,6 +37,14 @@ it('G17: two terminals at the same moment end up with one core', async () => {
   await Promise.all(cores.map((core) => core.close()))
 })
 
+it('G17: the deadline of connecting ends with connecting: a host stays attached long after it', async () => {
+  const connecting = new AbortController()
+  const core = await connectToCore({ home, ...host, signal: connecting.signal })
+  connecting.abort(new Error('too late to matter'))
+  expect(await core.call('gateway.list', {})).toEqual({ gateways: [] })
+  await core.close()
+})
+
 it('G17: a core that is killed with SIGKILL while psql is connected leaves a home that starts again, on the same port', async () => {
   const first = await connectToCore({ home, ...host })
   await login(first)
