@@ -134,8 +134,10 @@ export function createSessions({ db, audit, access, now, newId, log }: SessionsO
     await Promise.all([...byId.values()].filter(matches).map((live) => end(live, reason)))
   }
 
+  const isOver = (live: Live): boolean => live.ended !== undefined
+
   async function markActive(live: Live): Promise<void> {
-    if (live.state === 'active' || live.ended) return
+    if (live.state === 'active' || isOver(live)) return
     live.state = 'active'
     await db
       .updateTable('sessions')
@@ -143,6 +145,8 @@ export function createSessions({ db, audit, access, now, newId, log }: SessionsO
       .where('id', '=', live.id)
       .where('state', '=', 'starting')
       .execute()
+    // Ended while that was written (S5): the log must not call it active after its end.
+    if (isOver(live)) return
     audit.record({ event: 'session.active', ...entryOf(live) })
   }
 

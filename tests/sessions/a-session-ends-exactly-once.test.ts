@@ -64,6 +64,15 @@ describe('sessions', () => {
     expect(sessions.isActive(session.id)).toBe(true)
   })
 
+  it('S5: a session that ends while it becomes active is never called active after its end', async () => {
+    const { session } = await sessions.open(route, '127.0.0.1:1')
+    await Promise.all([session.markActive(), sessions.end(session.id, 'cancelled')])
+    await audit.flush()
+    const names = (await audit.query(EVERYTHING, never)).map((event) => event.event)
+    expect(names).toEqual(['session.start', 'session.end'])
+    expect(await rows()).toMatchObject([{ state: 'ended', end_reason: 'cancelled' }])
+  })
+
   it('S1: connections of one route share one session, even when they come at once', async () => {
     const leases = await Promise.all(Array.from({ length: 20 }, () => sessions.open(route, '127.0.0.1:1')))
     expect(new Set(leases.map((lease) => lease.session.id)).size).toBe(1)
