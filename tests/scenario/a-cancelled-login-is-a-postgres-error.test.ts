@@ -1,6 +1,6 @@
 // Cancel instead: Ctrl-C at the prompt, or three wrong passwords; psql is told in its own protocol, the gateway stays open.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ALICE, keepPsql, psql, startCluster, type TestCluster } from '../support/cluster.ts'
+import { keepPsql, psql, startCluster, type TestCluster, logInBriefly, untilExpired } from '../support/cluster.ts'
 import { until, type Kept } from '../support/run.ts'
 
 let cluster: TestCluster
@@ -11,21 +11,13 @@ afterAll(async () => {
   await cluster.close()
 })
 
-const expired = (home: string): Promise<void> =>
-  until(async () => {
-    const status = await cluster.postern(home, ['status', '--json'])
-    return (JSON.parse(status.stdout) as { profiles: { state: string }[] }).profiles[0]?.state === 'expired'
-  }, 'the login expires')
-
 async function expiredGateway(): Promise<{ home: string; terminal: Kept; url: string }> {
   const home = await cluster.newHome()
   await cluster.login(home)
-  await cluster.postern(home, ['login', '--user', 'alice', '--ttl', '5s', '--password-stdin'], {
-    input: `${ALICE.password}\n`,
-  })
+  await logInBriefly(cluster, home)
   const terminal = cluster.terminal(home, ['gateway', 'open', 'orders'])
   const [url] = await terminal.waitFor(/postgresql:\/\/[^\s"']+/)
-  await expired(home)
+  await untilExpired(cluster, home)
   return { home, terminal, url }
 }
 
@@ -86,11 +78,9 @@ describe('a cancelled login', () => {
     async () => {
       const home = await cluster.newHome()
       await cluster.login(home)
-      await cluster.postern(home, ['login', '--user', 'alice', '--ttl', '5s', '--password-stdin'], {
-        input: `${ALICE.password}\n`,
-      })
+      await logInBriefly(cluster, home)
       const gateway = await cluster.open(home, 'orders')
-      await expired(home)
+      await untilExpired(cluster, home)
       const held = keepPsql(gateway.url, ['-c', 'select 5'])
       await gateway.process.waitFor(/"event":"login_needed"/)
       expect(held.isRunning).toBe(true)

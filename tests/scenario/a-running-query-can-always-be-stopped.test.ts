@@ -1,6 +1,6 @@
 // DB1: cancel requests through the gateway; they are never held and pass on an expired certificate while the session is active.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ALICE, keepPsql, psql, startCluster, type TestCluster } from '../support/cluster.ts'
+import { keepPsql, psql, startCluster, type TestCluster, logInBriefly, untilExpired } from '../support/cluster.ts'
 import { until } from '../support/run.ts'
 
 let cluster: TestCluster
@@ -10,10 +10,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await cluster.close()
 })
-
-const stateOf = async (home: string): Promise<string | undefined> =>
-  (JSON.parse((await cluster.postern(home, ['status', '--json'])).stdout) as { profiles: { state: string }[] })
-    .profiles[0]?.state
 
 describe('cancel requests', () => {
   it('DB1: Ctrl-C in psql stops the query through the gateway', { timeout: 60_000 }, async () => {
@@ -42,13 +38,11 @@ describe('cancel requests', () => {
     async () => {
       const home = await cluster.newHome()
       await cluster.login(home)
-      await cluster.postern(home, ['login', '--user', 'alice', '--ttl', '4s', '--password-stdin'], {
-        input: `${ALICE.password}\n`,
-      })
+      await logInBriefly(cluster, home)
       const gateway = await cluster.open(home, 'orders')
       const busy = keepPsql(gateway.url, ['-c', "select 'running'", '-c', 'select pg_sleep(50)'])
       await busy.waitFor(/running/)
-      await until(async () => (await stateOf(home)) === 'expired', 'the login expires')
+      await untilExpired(cluster, home)
       // A cancel takes effect only while the backend runs the statement, which it has for seconds now.
       busy.child.kill('SIGINT')
       expect((await busy.ended).stderr).toMatch(/canceling statement due to user request/)

@@ -1,8 +1,15 @@
 // The scenario that must always be beautiful: psql waits, one prompt in the terminal, one login, psql prints its rows.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ALICE, keepPsql, psql, startCluster, type TestCluster } from '../support/cluster.ts'
+import {
+  ALICE,
+  keepPsql,
+  psql,
+  startCluster,
+  type TestCluster,
+  logInBriefly,
+  untilExpired,
+} from '../support/cluster.ts'
 import type { Kept } from '../support/run.ts'
-import { until } from '../support/run.ts'
 
 let cluster: TestCluster
 beforeAll(async () => {
@@ -19,11 +26,6 @@ async function openInTerminal(home: string, args: readonly string[] = []): Promi
   const terminal = cluster.terminal(home, ['gateway', 'open', 'orders', ...args])
   const [url] = await terminal.waitFor(URL_PATTERN)
   return { terminal, url }
-}
-
-const stateOf = async (home: string): Promise<string> => {
-  const status = await cluster.postern(home, ['status', '--json'])
-  return (JSON.parse(status.stdout) as { profiles: { state: string }[] }).profiles[0]?.state ?? 'none'
 }
 
 describe('the scenario', () => {
@@ -51,16 +53,13 @@ describe('the scenario', () => {
     async () => {
       const home = await cluster.newHome()
       await cluster.login(home, ALICE, {})
-      const short = await cluster.postern(home, ['login', '--user', 'alice', '--ttl', '4s', '--password-stdin'], {
-        input: `${ALICE.password}\n`,
-      })
-      expect(short).toMatchObject({ code: 0 })
+      await logInBriefly(cluster, home)
       const { terminal, url } = await openInTerminal(home)
 
       const connected = keepPsql(url)
       connected.write("select 'before the expiry';\n")
       await connected.waitFor(/before the expiry/)
-      await until(async () => (await stateOf(home)) === 'expired', 'the login expires', 20_000)
+      await untilExpired(cluster, home)
 
       const first = keepPsql(url, ['-c', 'select total from orders where id = 2'])
       const prompt = await terminal.waitFor(/[\s\S]*password[^\n]*:/i)
@@ -95,11 +94,9 @@ describe('the scenario', () => {
     async () => {
       const home = await cluster.newHome()
       await cluster.login(home)
-      await cluster.postern(home, ['login', '--user', 'alice', '--ttl', '5s', '--password-stdin'], {
-        input: `${ALICE.password}\n`,
-      })
+      await logInBriefly(cluster, home)
       const { terminal, url } = await openInTerminal(home)
-      await until(async () => (await stateOf(home)) === 'expired', 'the login expires')
+      await untilExpired(cluster, home)
       const held = keepPsql(url, ['-c', 'select 7'])
       await terminal.waitFor(/password[^\n]*:/i)
       const mark = terminal.printed
@@ -116,11 +113,9 @@ describe('the scenario', () => {
     async () => {
       const home = await cluster.newHome()
       await cluster.login(home)
-      await cluster.postern(home, ['login', '--user', 'alice', '--ttl', '5s', '--password-stdin'], {
-        input: `${ALICE.password}\n`,
-      })
+      await logInBriefly(cluster, home)
       const { terminal, url } = await openInTerminal(home)
-      await until(async () => (await stateOf(home)) === 'expired', 'the login expires')
+      await untilExpired(cluster, home)
       const held = keepPsql(url, ['-c', 'select 7'])
       await terminal.waitFor(/password[^\n]*:/i)
       const mark = terminal.printed

@@ -3,8 +3,15 @@ import { chmod } from 'node:fs/promises'
 import net from 'node:net'
 import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { psql, startCluster, type OpenGateway, type TestCluster } from '../support/cluster.ts'
-import { run, until } from '../support/run.ts'
+import {
+  psql,
+  startCluster,
+  type OpenGateway,
+  type TestCluster,
+  logInBriefly,
+  untilExpired,
+} from '../support/cluster.ts'
+import { run } from '../support/run.ts'
 
 let cluster: TestCluster
 let home: string
@@ -13,14 +20,9 @@ beforeAll(async () => {
   cluster = await startCluster()
   home = await cluster.newHome()
   await cluster.login(home)
-  await cluster.postern(home, ['login', '--user', 'alice', '--ttl', '5s', '--password-stdin'], {
-    input: 'correct horse alice\n',
-  })
+  await logInBriefly(cluster, home)
   gateway = await cluster.open(home, 'orders')
-  await until(async () => {
-    const status = await cluster.postern(home, ['status', '--json'])
-    return (JSON.parse(status.stdout) as { profiles: { state: string }[] }).profiles[0]?.state === 'expired'
-  }, 'the login expires')
+  await untilExpired(cluster, home)
 }, 120_000)
 afterAll(async () => {
   await cluster.close()

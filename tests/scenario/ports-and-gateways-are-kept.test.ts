@@ -6,7 +6,7 @@ import net from 'node:net'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { freePort, keepPsql, psql, startCluster, type TestCluster } from '../support/cluster.ts'
+import { freePort, keepPsql, psql, startCluster, type TestCluster, logInBriefly } from '../support/cluster.ts'
 import { until } from '../support/run.ts'
 
 let cluster: TestCluster
@@ -153,9 +153,7 @@ describe('gateways', () => {
     async () => {
       const home = await cluster.newHome()
       await cluster.login(home)
-      await cluster.postern(home, ['login', '--user', 'alice', '--ttl', '5s', '--password-stdin'], {
-        input: 'correct horse alice\n',
-      })
+      await logInBriefly(cluster, home)
       const gateway = await cluster.open(home, 'orders', ['--account', 'writer'])
       const connected = keepPsql(gateway.url)
       connected.write('select 41 + 1;\n')

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pino from 'pino'
 import { startPostgres, type RunningPostgres } from '../../demo/postgres/start-postgres.ts'
-import { inTerminal, Kept, run, type Finished, type RunOptions } from './run.ts'
+import { inTerminal, Kept, run, type Finished, type RunOptions, until } from './run.ts'
 
 const POSTERN = new URL('../../bin/postern', import.meta.url).pathname
 const SERVER = new URL('../../server/main.ts', import.meta.url).pathname
@@ -275,3 +275,22 @@ export async function totpCode(secret: string, steps = 0): Promise<string> {
   const { TOTP } = await import('otpauth')
   return new TOTP({ secret }).generate({ timestamp: Date.now() + steps * 30_000 })
 }
+
+/** Signs alice in for a few seconds only: long enough to open a gateway, short enough to wait for the end. */
+export async function logInBriefly(cluster: TestCluster, home: string): Promise<void> {
+  const done = await cluster.postern(home, ['login', '--user', ALICE.name, '--ttl', '5s', '--password-stdin'], {
+    input: `${ALICE.password}\n`,
+  })
+  if (done.code !== 0) throw new Error(`the short login failed: ${done.stderr}`)
+}
+
+/** Waits until the home's login has expired. */
+export const untilExpired = (cluster: TestCluster, home: string): Promise<void> =>
+  until(
+    async () => {
+      const status = await cluster.postern(home, ['status', '--json'])
+      return (JSON.parse(status.stdout) as { profiles: { state: string }[] }).profiles[0]?.state === 'expired'
+    },
+    'the login expires',
+    20_000,
+  )
