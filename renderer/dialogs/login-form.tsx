@@ -1,6 +1,6 @@
 // The form of the login dialog: user, password, code of the authenticator when it is needed, or the setup code that makes the
 // first administrator. What is wrong is said at its field; typing tells the core that somebody is there (G8).
-import { useRef, useState, type RefObject, type SubmitEvent } from 'react'
+import { useEffect, useRef, useState, type RefObject, type SubmitEvent } from 'react'
 import type { ErrorCode, PosternError } from '../../shared/errors.ts'
 import { Button } from '../components/button.tsx'
 import { Callout } from '../components/callout.tsx'
@@ -31,23 +31,15 @@ export function LoginForm({ task, firstField }: LoginFormProps) {
   const isHarmless = task.isOver || task.prompt.waiting === 0 || task.prompt.reason.kind !== 'connection'
   const isKnown = task.prompt.user !== ''
 
-  const focus = (name: FieldName): void => {
-    const input = form.current?.elements.namedItem(name)
-    if (!(input instanceof HTMLInputElement)) return
-    input.focus()
-    input.select()
-  }
-
-  const show = (next: Problem): void => {
-    setProblem(next)
-    // After the field that may have just come.
-    requestAnimationFrame(() => focus(next.at ?? 'password'))
-  }
+  // After the commit: the field that the problem belongs to may have just come.
+  useEffect(() => {
+    if (problem) focusField(form.current, problem.at ?? 'password')
+  }, [problem])
 
   const send = async (): Promise<void> => {
     const missing = findMissing(values, { isSetup, needsTotp })
     if (missing) {
-      show(missing)
+      setProblem(missing)
       return
     }
     setPending(true)
@@ -61,7 +53,7 @@ export function LoginForm({ task, firstField }: LoginFormProps) {
     } catch (failure) {
       const error = asPosternError(failure)
       if (error.code === 'totp_required') setNeedsTotp(true)
-      show(problemOf(error, task.wrongPasswords + 1))
+      setProblem(problemOf(error, task.wrongPasswords + 1))
     } finally {
       setPending(false)
     }
@@ -136,6 +128,13 @@ export function LoginForm({ task, firstField }: LoginFormProps) {
       </DialogActions>
     </form>
   )
+}
+
+function focusField(form: HTMLFormElement | null, name: FieldName): void {
+  const input = form?.elements.namedItem(name)
+  if (!(input instanceof HTMLInputElement)) return
+  input.focus()
+  input.select()
 }
 
 /** The first field that has to be filled in before anything is sent. */
