@@ -1,5 +1,6 @@
 // The command line of `postern admin …`: flags and help only; the work is in commands/admin.ts. Used by program.ts.
 import { type Command, Option } from 'commander'
+import { RESOURCE_PROTOCOLS } from '../shared/names.ts'
 import type { Context } from './context.ts'
 import type { Change } from './commands/admin.ts'
 import { collect, jsonOption, notThereYet, profileOption, withExamples } from './command-parts.ts'
@@ -25,7 +26,10 @@ export function addAdminCommands(program: Command, context: Context): void {
   )
   addUserCommands(admin.command('user').description('People.'), context)
   addRoleCommands(admin.command('role').description('Roles: what may be reached as whom.'), context)
-  addResourceCommands(admin.command('resource').description('Resources: databases.'), context)
+  addResourceCommands(
+    admin.command('resource').description('Resources: databases, and anything else behind a HOST:PORT.'),
+    context,
+  )
   addGrantCommands(admin.command('grant').description('Grants: who has which role until when.'), context)
   for (const name of ['token', 'ca'])
     admin
@@ -79,7 +83,7 @@ function addRoleCommands(role: Command, context: Context): void {
       .addOption(new Option('--description <text>', 'for people'))
       .addOption(new Option('--resource <name>', 'resource of the rule, * for any; again for more').argParser(collect))
       .addOption(new Option('--label <key=value>', 'or resources with this label; again for more').argParser(collect))
-      .addOption(new Option('--account <name>', 'database user of the rule; again for more').argParser(collect))
+      .addOption(new Option('--account <name>', 'account of the rule, * for any; again for more').argParser(collect))
       .addOption(new Option('--database <name>', 'database of the rule (default: any)').argParser(collect))
       .addOption(profileOption())
       .addOption(jsonOption())
@@ -99,7 +103,12 @@ function addResourceCommands(resource: Command, context: Context): void {
       resource
         .command(change)
         .argument('<name>')
-        .description(`${verbOf(change, 'resource (a PostgreSQL server)')} Asks for the password of each --account.`)
+        .description(`${verbOf(change, 'resource')} Asks for the password of each --account.`)
+        .addOption(
+          new Option('--protocol <protocol>', 'what it speaks; tcp is anything else (default: postgres)').choices([
+            ...RESOURCE_PROTOCOLS,
+          ]),
+        )
         .addOption(new Option('--address <host:port>', 'where the access server reaches it'))
         .addOption(new Option('--description <text>', 'for people'))
         .addOption(new Option('--label <key=value>', 'label that roles match; again for more').argParser(collect))
@@ -121,6 +130,7 @@ function addResourceCommands(resource: Command, context: Context): void {
         .addOption(profileOption())
         .addOption(jsonOption()),
       `postern admin resource ${change} orders --address db1.internal:5432 --account reader --label env=prod`,
+      `postern admin resource ${change} build-cache --protocol tcp --address cache1.internal:6400 --label env=dev`,
     ).action(async (name: string, options: object) =>
       (await import('./commands/admin.ts')).changeResource(context, change, name, options),
     )

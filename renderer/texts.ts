@@ -80,7 +80,7 @@ export const texts = {
     'port conflict': 'Port taken',
     closed: 'Closed',
   } satisfies Record<GatewayState, string>,
-  protocol: { postgres: 'PostgreSQL' },
+  protocol: { postgres: 'PostgreSQL', tcp: 'TCP' },
   resources: {
     title: 'Resources',
     find: 'Filter by name or label',

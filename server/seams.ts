@@ -112,6 +112,11 @@ export type EngineConnection = {
   address: string
   /** Aborts on the session's end and on the server's stop. */
   signal: AbortSignal
+  /**
+   * Says ok in the preamble, once, before any byte of the protocol. What an engine throws before is the refusal that the
+   * preamble says instead; after it, errors are the protocol's own.
+   */
+  admit: () => Promise<void>
   log: Logger
 }
 

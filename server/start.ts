@@ -13,6 +13,7 @@ import { createAuditLog } from './audit/audit-log.ts'
 import { openAuthority } from './ca/authority.ts'
 import type { ServerConfig } from './config.ts'
 import { createPostgresEngine } from './engines/postgres/engine.ts'
+import { createTcpEngine } from './engines/tcp/engine.ts'
 import { createReportError } from './report-error.ts'
 import { openPublicPort } from './router/public-port.ts'
 import { serveRouteConnection } from './router/route-connection.ts'
@@ -81,6 +82,7 @@ export async function startServer(
       now,
       random: randomBytes,
     }),
+    tcp: createTcpEngine({ audit, reportError, dialTimeoutMs: TARGET_DIAL_TIMEOUT_MS, now }),
   }
   const web = await createWebApp({
     ...{ db, masterKey, authority, access, sessions, audit, auditReader: audit, now, reportError, log, version },

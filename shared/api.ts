@@ -1,7 +1,7 @@
 // The access server's JSON API: requests and responses as schemas, used by server/web to parse and by client/ and cli/
 // to check what came back. Every response of a signed-in endpoint carries `serverTime` (C6). Pure.
 import { z } from 'zod'
-import { AccountName, Name, RESOURCE_PROTOCOLS } from './names.ts'
+import { AccountName, Name, RESOURCE_PROTOCOLS, TCP_ACCOUNT } from './names.ts'
 
 const Time = z.iso.datetime()
 const Pem = z.string().max(16_384)
@@ -87,8 +87,17 @@ export const ResourceView = z.object({
 })
 export type ResourceView = z.infer<typeof ResourceView>
 
-/** GET /v1/resources */
-export const ResourceList = z.object({ resources: z.array(ResourceView), serverTime: Time })
+const KnownProtocol = z.object({ protocol: z.enum(RESOURCE_PROTOCOLS) })
+const isOfKnownProtocol = (resource: unknown): boolean => KnownProtocol.safeParse(resource).success
+
+/** GET /v1/resources. What a newer server has of protocols that are not known here is left out. */
+export const ResourceList = z.object({
+  resources: z
+    .array(z.unknown())
+    .transform((resources) => resources.filter(isOfKnownProtocol))
+    .pipe(z.array(ResourceView)),
+  serverTime: Time,
+})
 export type ResourceList = z.infer<typeof ResourceList>
 
 /** POST /v1/routes: issues (or reissues) the route certificate; the route row is made once per (login, resource, protocol, account). */
@@ -196,16 +205,21 @@ export type AuditPage = z.infer<typeof AuditPage>
 
 export const TLS_MODES = ['disable', 'require', 'verify-ca', 'verify-full'] as const
 
-export const ResourceSpec = z.strictObject({
+/** What every resource has, whatever it speaks. */
+const anyResource = {
   kind: z.literal('resource'),
   name: Name,
-  protocol: z.enum(RESOURCE_PROTOCOLS),
   description: z.string().max(500).default(''),
   /** HOST:PORT of the target, IPv6 in brackets. */
   address: z.string().regex(/^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$/, 'an address is HOST:PORT, IPv6 in brackets'),
   labels: z.record(z.string().max(63), z.string().max(255)).default({}),
   /** How the server reaches it; agents come later, so `direct` is the only way now. */
   via: z.literal('direct').default('direct'),
+}
+
+export const PostgresResource = z.strictObject({
+  ...anyResource,
+  protocol: z.literal('postgres'),
   tls: z
     .strictObject({
       mode: z.enum(TLS_MODES).default('verify-full'),
@@ -219,6 +233,29 @@ export const ResourceSpec = z.strictObject({
   /** Database users and their passwords, kept encrypted and shown to nobody. The first one is the default. */
   accounts: z.array(z.strictObject({ name: AccountName, password: z.string().max(1024).optional() })).min(1),
 })
+export type PostgresResource = z.infer<typeof PostgresResource>
+
+const never = (what: string) => z.undefined(`a tcp resource has no ${what}: leave it out`).optional()
+
+/** Anything else behind a HOST:PORT, byte for byte (DB6). Roles allow its one account by this name or by `*`. */
+export const TcpResource = z.strictObject({
+  ...anyResource,
+  protocol: z.literal('tcp'),
+  accounts: z
+    .array(
+      z.strictObject({
+        name: z.literal(TCP_ACCOUNT, `a tcp resource has one account, ${TCP_ACCOUNT}: leave them out`),
+        password: never('password'),
+      }),
+    )
+    .length(1)
+    .default([{ name: TCP_ACCOUNT }]),
+  tls: never('tls of its own: what passes is up to the client and the target'),
+  defaultDatabase: never('database'),
+})
+export type TcpResource = z.infer<typeof TcpResource>
+
+export const ResourceSpec = z.discriminatedUnion('protocol', [PostgresResource, TcpResource])
 export type ResourceSpec = z.infer<typeof ResourceSpec>
 
 export const RoleSpec = z.strictObject({

@@ -17,8 +17,13 @@ export const AccountName = z
   .regex(/^[^\u0000-\u001f\u007f]+$/, 'an account has no control characters')
 
 /** Protocols that a resource can speak today. */
-export const RESOURCE_PROTOCOLS = ['postgres'] as const
+export const RESOURCE_PROTOCOLS = ['postgres', 'tcp'] as const
 export type ResourceProtocol = (typeof RESOURCE_PROTOCOLS)[number]
+export const isResourceProtocol = (protocol: string): protocol is ResourceProtocol =>
+  RESOURCE_PROTOCOLS.some((known) => known === protocol)
+
+/** The one account of a resource that has none of its own. */
+export const TCP_ACCOUNT = 'tcp'
 
 /** ALPN names of the public port. `web` carries the JSON API before the login, `control` the same API after it. */
 export const ALPN = {
@@ -27,6 +32,8 @@ export const ALPN = {
   postgres: 'postern-postgres',
   /** A PostgreSQL CancelRequest only: accepted on an expired route certificate while its session is active (DB1). */
   postgresCancel: 'postern-postgres-cancel',
+  /** Anything behind a HOST:PORT, byte for byte (DB6). */
+  tcp: 'postern-tcp',
 } as const
 export type Alpn = (typeof ALPN)[keyof typeof ALPN]
 

@@ -2,9 +2,18 @@
 // refuses what exists, `set` changes only what its flags name.
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
-import { AdminDocument, AdminLists, Done, type GrantSpec, type ResourceSpec, type RoleSpec } from '../../shared/api.ts'
+import {
+  AdminDocument,
+  AdminLists,
+  Done,
+  type GrantSpec,
+  type PostgresResource,
+  type ResourceSpec,
+  type RoleSpec,
+} from '../../shared/api.ts'
 import { parseDuration } from '../../shared/duration.ts'
 import { PosternError } from '../../shared/errors.ts'
+import type { ResourceProtocol } from '../../shared/names.ts'
 import { askInTerminal } from '../ask-secret.ts'
 import { callApi } from '../call-api.ts'
 import type { Context, Core } from '../context.ts'
@@ -149,6 +158,7 @@ export function parseLabels(labels: readonly string[]): Record<string, string> {
 }
 
 export type ResourceOptions = AdminOptions & {
+  protocol?: ResourceProtocol
   address?: string
   description?: string
   label?: string[]
@@ -166,6 +176,7 @@ export async function changeResource(
   name: string,
   options: ResourceOptions,
 ): Promise<void> {
+  if (options.protocol === 'tcp') refuseDatabaseFlags(options)
   const passwords = await askSecrets(
     context,
     (options.account ?? []).map((account) => `Password of database user ${account}: `),
@@ -182,31 +193,59 @@ export async function changeResource(
     )
     const address = options.address ?? old?.address
     if (address === undefined) throw new PosternError('bad_request', 'Where is it? Say --address HOST:PORT.')
-    const accounts = mergeAccounts(old?.accounts ?? [], options.account ?? [], passwords)
-    if (accounts.length === 0) throw new PosternError('bad_request', 'Name at least one database user: --account NAME.')
+    const protocol = options.protocol ?? old?.protocol ?? 'postgres'
     const draft = {
       kind: 'resource',
       name,
-      protocol: 'postgres',
+      protocol,
       address,
       description: options.description ?? old?.description ?? '',
       labels: options.label === undefined ? (old?.labels ?? {}) : parseLabels(options.label),
-      tls: {
-        ...old?.tls,
-        ...(options.tls === undefined ? {} : { mode: options.tls }),
-        ...(ca === undefined ? {} : { ca }),
-        ...(options.tlsName === undefined ? {} : { serverName: options.tlsName }),
-      },
-      defaultDatabase: options.defaultDatabase ?? old?.defaultDatabase ?? 'postgres',
-      accounts,
+      ...(protocol === 'tcp' ? refuseDatabaseFlags(options) : databaseParts(options, old, ca, passwords)),
     }
     await applyDocuments(context, core, [AdminDocument.parse(draft)], options)
   })
 }
 
+/** @throws PosternError `bad_request` naming a flag that plain TCP has no use for */
+function refuseDatabaseFlags(options: ResourceOptions): object {
+  const flags = {
+    '--account': options.account,
+    '--tls': options.tls,
+    '--tls-ca': options.tlsCa,
+    '--tls-name': options.tlsName,
+    '--default-database': options.defaultDatabase,
+  }
+  const given = Object.entries(flags).flatMap(([flag, value]) => (value === undefined ? [] : [flag]))
+  if (given.length > 0)
+    throw new PosternError('bad_request', `A tcp resource is passed on as it is: leave out ${given.join(', ')}.`)
+  return {}
+}
+
+function databaseParts(
+  options: ResourceOptions,
+  old: ResourceSpec | undefined,
+  ca: string | undefined,
+  passwords: readonly string[],
+): object {
+  const before = old?.protocol === 'postgres' ? old : undefined
+  const accounts = mergeAccounts(before?.accounts ?? [], options.account ?? [], passwords)
+  if (accounts.length === 0) throw new PosternError('bad_request', 'Name at least one database user: --account NAME.')
+  return {
+    tls: {
+      ...before?.tls,
+      ...(options.tls === undefined ? {} : { mode: options.tls }),
+      ...(ca === undefined ? {} : { ca }),
+      ...(options.tlsName === undefined ? {} : { serverName: options.tlsName }),
+    },
+    defaultDatabase: options.defaultDatabase ?? before?.defaultDatabase ?? 'postgres',
+    accounts,
+  }
+}
+
 /** Accounts that are named get their new password; the others keep the stored one (no password is sent). */
 function mergeAccounts(
-  old: ResourceSpec['accounts'],
+  old: PostgresResource['accounts'],
   names: readonly string[],
   passwords: readonly string[],
 ): { name: string; password?: string }[] {
@@ -281,13 +320,14 @@ export async function listRoles(context: Context, options: AdminOptions): Promis
 }
 
 export async function listAllResources(context: Context, options: AdminOptions): Promise<void> {
-  const titles = ['RESOURCE', 'ADDRESS', 'TLS', 'ACCOUNTS', 'LABELS']
+  const titles = ['RESOURCE', 'PROTOCOL', 'ADDRESS', 'TLS', 'ACCOUNTS', 'LABELS']
   await list(context, 'resources', AdminLists.resources, options, titles, ({ resources }) => ({
     items: resources,
     rows: resources.map((resource) => [
       resource.name,
+      resource.protocol,
       resource.address,
-      resource.tls.mode,
+      resource.tls?.mode ?? '-',
       resource.accounts.map(({ name }) => name).join(', '),
       formatLabels(resource.labels).join(' '),
     ]),

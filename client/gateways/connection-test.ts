@@ -1,24 +1,21 @@
-// The whole way of a connection of one gateway, step by step, as a person tests it: certificate, access server, login to the
-// database, one statement. Asks nobody to log in; stops at the step that fails, with the text of that end. Called by core.ts.
+// The whole way of a connection of one gateway, step by step, as a person tests it: certificate, access server, and what
+// the protocol itself can be asked. Asks nobody to log in; stops at the step that fails, with the text of that end. Called by core.ts.
 import type { ConnectionTest } from '../../shared/app-state.ts'
 import { PosternError } from '../../shared/errors.ts'
-import { ALPN } from '../../shared/names.ts'
 import { dialRoute } from '../cluster/dial.ts'
 import type { Renewal } from '../renewal/renewal.ts'
 import { startStopwatch } from '../stopwatch.ts'
 import type { Gateway } from './gateway.ts'
 import { judgeCertificate } from './middleware.ts'
-import { endProbe, logInToPostgres, runStatement } from './postgres-probe.ts'
 
 type Step = ConnectionTest['steps'][number]
 
 /** For the whole test, in ms. */
 const TEST_DEADLINE_MS = 30_000
-const STATEMENT = 'select 1'
 
 /** Tests a gateway. Never rejects because a step failed: which one and why is in the result. */
 export async function testConnection(gateway: Gateway, renewal: Renewal, signal: AbortSignal): Promise<ConnectionTest> {
-  const { profile, route, database } = gateway
+  const { profile, route, protocol, database } = gateway
   const deadline = AbortSignal.timeout(TEST_DEADLINE_MS)
   const bound = AbortSignal.any([deadline, signal])
   const steps: Step[] = []
@@ -48,7 +45,7 @@ export async function testConnection(gateway: Gateway, renewal: Renewal, signal:
     })
     const { link } = await step('access server', async () => {
       const { cluster, clock } = profile
-      const alpn = ALPN.postgres
+      const { alpn } = protocol
       const value = await dialRoute({ cluster, alpn, certificate, noteServerTime: clock.note, signal: bound })
       // Its session ends with the gateway like all others.
       gateway.usedRouteIds.add(certificate.identity.routeId)
@@ -57,15 +54,9 @@ export async function testConnection(gateway: Gateway, renewal: Renewal, signal:
     const stop = () => link.destroy()
     bound.addEventListener('abort', stop, { once: true })
     try {
-      await step('database login', async () => {
-        const version = await logInToPostgres(link.stream, { user: route.account, database }, bound)
-        return { value: undefined, text: version === undefined ? null : `PostgreSQL ${version}` }
-      })
-      await step(STATEMENT, async () => {
-        await runStatement(link.stream, STATEMENT, bound)
-        return { value: undefined, text: null }
-      })
-      endProbe(link.stream)
+      const runStep = (name: string, run: () => Promise<string | null>) =>
+        step(name, async () => ({ value: undefined, text: await run() }))
+      await protocol.probe(link.stream, { account: route.account, database }, runStep, bound)
     } finally {
       bound.removeEventListener('abort', stop)
       link.destroy()

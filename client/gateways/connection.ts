@@ -1,27 +1,28 @@
-// The way of a byte for one accepted connection: local user → first message → middleware → dial and preamble → copy. Every way
+// The way of a byte for one accepted connection: local user → opening → middleware → dial and preamble → copy. Every way
 // in which it can fail ends in an error of the client's own protocol. Called by gateway.ts.
 import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
 import { linkOf } from '../../link/link.ts'
 import { StreamEndedError } from '../../link/read-bytes.ts'
 import { PosternError } from '../../shared/errors.ts'
-import { ALPN, type Alpn } from '../../shared/names.ts'
+import type { Alpn } from '../../shared/names.ts'
 import { dialRoute, type DialedRoute } from '../cluster/dial.ts'
 import type { Profile } from '../profiles/profile.ts'
 import type { Wanting } from '../renewal/login-requests.ts'
 import type { Renewal } from '../renewal/renewal.ts'
 import type { Route, RouteCertificate } from '../renewal/route-certificates.ts'
 import { startStopwatch } from '../stopwatch.ts'
-import { GOODBYE_DEADLINE_MS, HASTY_GOODBYE_DEADLINE_MS, postgresErrorFor, sayGoodbye } from './client-errors.ts'
-import { readPostgresFirstMessage } from './first-message/postgres.ts'
+import { GOODBYE_DEADLINE_MS, HASTY_GOODBYE_DEADLINE_MS, sayGoodbye } from './goodbye.ts'
 import { ClientGoneError, holdClient } from './held-client.ts'
 import type { CheckLocalUser } from './local-user.ts'
 import { obtainGoodCertificate } from './middleware.ts'
+import type { GatewayProtocol, Opening } from './protocols/protocol.ts'
 
 export type ConnectionContext = {
   profile: Profile
   renewal: Renewal
   route: Route
+  protocol: GatewayProtocol
   checkLocalUser: CheckLocalUser
   /** What a login would be asked for, given the name of the client program. */
   wantingFor: (client: string | null) => Wanting
@@ -36,8 +37,8 @@ export type ConnectionContext = {
   log: Logger
 }
 
-/** For the client to say who it is, in ms. */
-const FIRST_MESSAGE_DEADLINE_MS = 10_000
+/** For the client to say what it wants, where its protocol makes it speak first; in ms. */
+const OPENING_DEADLINE_MS = 10_000
 /** For a cancel request, all in all, in ms. */
 const CANCEL_DEADLINE_MS = 10_000
 
@@ -48,22 +49,25 @@ export async function carryConnection(socket: Socket, context: ConnectionContext
   const { log, signal } = context
   try {
     const verdict = await context.checkLocalUser(socket)
-    if (verdict === 'gone') return
-    const deadline = AbortSignal.timeout(FIRST_MESSAGE_DEADLINE_MS)
-    const first = await readPostgresFirstMessage(socket, AbortSignal.any([signal, deadline]))
-    if (first.kind === 'garbage') {
-      log.info({ what: first.text }, 'not a PostgreSQL client')
+    if (verdict === 'gone') {
+      log.info('client had gone before it was known whose it was')
+      return
+    }
+    const deadline = AbortSignal.timeout(OPENING_DEADLINE_MS)
+    const opening = await context.protocol.readOpening(socket, AbortSignal.any([signal, deadline]))
+    if (opening.kind === 'garbage') {
+      log.info({ what: opening.text }, 'not a client of this protocol')
     } else if (verdict === 'another user') {
       log.warn('connection of another local user refused')
       await refuse(socket, anotherUser(), context)
-    } else if (first.kind === 'cancel') {
-      await carryCancel(first.bytes, context)
+    } else if (opening.kind === 'cancel') {
+      await carryCancel(opening, context)
     } else {
-      await carrySession(socket, first.bytes, first.client, context)
+      await carrySession(socket, opening, context)
     }
   } catch (error) {
     if (error instanceof StreamEndedError || socket.destroyed) log.debug('client went away before it said anything')
-    else log.info({ err: error }, 'no first message')
+    else log.info({ err: error }, 'the client did not say what it wants')
   } finally {
     socket.destroy()
   }
@@ -71,15 +75,14 @@ export async function carryConnection(socket: Socket, context: ConnectionContext
 
 async function carrySession(
   socket: Socket,
-  startup: Buffer,
-  client: string | null,
+  opening: Extract<Opening, { kind: 'session' }>,
   context: ConnectionContext,
 ): Promise<void> {
-  const { log, signal } = context
-  const held = holdClient(socket, signal)
+  const { log, signal, protocol } = context
+  const held = holdClient(socket, protocol.isEndAHangUp, signal)
   let dialed: DialedRoute
   try {
-    dialed = await dialWithGoodCertificate(context, context.wantingFor(client), held.signal)
+    dialed = await dialWithGoodCertificate(context, context.wantingFor(opening.client), held.signal)
   } catch (error) {
     held.release()
     if (error instanceof ClientGoneError) {
@@ -101,8 +104,9 @@ async function carrySession(
   }
   signal.addEventListener('abort', onClosing, { once: true })
   try {
-    link.stream.write(startup)
-    held.release()
+    // Together at most what is held; the pump goes on from there, with a FIN that came meanwhile too.
+    const said = Buffer.concat([opening.bytes, held.release()])
+    if (said.length > 0) link.stream.write(said)
     if (signal.aborted) onClosing()
     const pumping = here.pumpTo(link)
     // Beside the pump, which flows by now: a listener more neither starts nor pauses the stream.
@@ -123,17 +127,17 @@ async function dialWithGoodCertificate(
   wanting: Wanting,
   signal: AbortSignal,
 ): Promise<DialedRoute> {
-  const { profile, renewal, route } = context
+  const { profile, renewal, route, protocol } = context
   const certificate = await obtainGoodCertificate(profile, renewal, route, wanting, signal)
   try {
-    return await dial(context, ALPN.postgres, certificate, signal)
+    return await dial(context, protocol.alpn, certificate, signal)
   } catch (error) {
     if (!(error instanceof PosternError) || error.kind !== 'expired') throw error
     context.log.info({ code: error.code }, 'the server says that the certificate has expired')
   }
   const swapped = renewal.certificates.find(route.gatewayId)
   const fresh = swapped && swapped !== certificate ? swapped : await renewal.renew(route, wanting, signal)
-  return dial(context, ALPN.postgres, fresh, signal)
+  return dial(context, protocol.alpn, fresh, signal)
 }
 
 async function dial(
@@ -156,7 +160,10 @@ async function dial(
 }
 
 /** A cancel request goes straight to the server with whatever certificate there is, and is never held (DB1). */
-async function carryCancel(request: Buffer, context: ConnectionContext): Promise<void> {
+async function carryCancel(
+  { bytes, alpn }: Extract<Opening, { kind: 'cancel' }>,
+  context: ConnectionContext,
+): Promise<void> {
   const { renewal, route, log } = context
   const certificate = renewal.certificates.find(route.gatewayId)
   if (!certificate) {
@@ -165,11 +172,11 @@ async function carryCancel(request: Buffer, context: ConnectionContext): Promise
   }
   const signal = AbortSignal.any([context.signal, AbortSignal.timeout(CANCEL_DEADLINE_MS)])
   try {
-    const { link } = await dial(context, ALPN.postgresCancel, certificate, signal)
+    const { link } = await dial(context, alpn, certificate, signal)
     const stop = () => link.destroy()
     signal.addEventListener('abort', stop, { once: true })
     // The server answers a cancel request by closing; only then is it done, and the client waits for that.
-    link.stream.end(request)
+    link.stream.end(bytes)
     link.stream.resume()
     link.stream.once('end', stop)
     await link.closed
@@ -180,9 +187,13 @@ async function carryCancel(request: Buffer, context: ConnectionContext): Promise
   }
 }
 
-function refuse(socket: Socket, error: unknown, { profile, route, signal }: ConnectionContext): Promise<void> {
+function refuse(
+  socket: Socket,
+  error: unknown,
+  { profile, route, protocol, signal }: ConnectionContext,
+): Promise<void> {
   const names = { profile: profile.name, resource: route.resource, account: route.account }
-  const bytes = postgresErrorFor(error, { ...names, loginCommand: profile.loginCommand() })
+  const bytes = protocol.lastWordsFor(error, { ...names, loginCommand: profile.loginCommand() })
   return sayGoodbye(socket, bytes, signal.aborted ? HASTY_GOODBYE_DEADLINE_MS : GOODBYE_DEADLINE_MS)
 }
 

@@ -10,7 +10,8 @@ export const StoredGateway = z.strictObject({
   resource: Name,
   protocol: z.enum(RESOURCE_PROTOCOLS),
   account: AccountName,
-  database: z.string().min(1).max(63),
+  /** Empty where the protocol has none. */
+  database: z.string().max(63),
   port: z.number().int().min(1).max(65_535),
   /** Comes back at the next start. */
   isRestored: z.boolean(),

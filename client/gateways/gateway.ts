@@ -5,18 +5,21 @@ import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
 import type { GatewayDetail } from '../../shared/app-state.ts'
 import { PosternError } from '../../shared/errors.ts'
+import type { ResourceProtocol } from '../../shared/names.ts'
 import type { GatewayState, GatewayView } from '../../shared/rpc.ts'
 import type { Profile } from '../profiles/profile.ts'
 import type { LoginRequests, Wanting } from '../renewal/login-requests.ts'
 import type { Renewal } from '../renewal/renewal.ts'
 import type { Route } from '../renewal/route-certificates.ts'
-import { connectTimeoutFor, postgresEnvironment, postgresUrl } from './connection-strings.ts'
+import { connectTimeoutFor } from './connect-timeout.ts'
 import { carryConnection } from './connection.ts'
 import { ClientGoneError } from './held-client.ts'
 import { gatewayStateOf, type GatewayFacts } from './gateway-state.ts'
 import { GATEWAY_HOST, listenOnLoopback, type Listener } from './listener.ts'
 import type { CheckLocalUser } from './local-user.ts'
 import { judgeCertificate } from './middleware.ts'
+import { gatewayProtocol } from './protocols/protocols.ts'
+import type { GatewayProtocol } from './protocols/protocol.ts'
 import { Traffic, type ConnectionRecord } from './traffic.ts'
 
 export type GatewayOptions = {
@@ -24,8 +27,9 @@ export type GatewayOptions = {
   renewal: Renewal
   requests: LoginRequests
   resource: string
-  protocol: 'postgres'
+  protocol: ResourceProtocol
   account: string
+  /** Empty where the protocol has none. */
   database: string
   port: number
   keep: 'attached' | 'detached'
@@ -48,6 +52,7 @@ export class Gateway {
   readonly id: string
   readonly route: Route
   readonly profile: Profile
+  readonly protocol: GatewayProtocol
   /** The one of the strings that people copy; clients may name any (G16). */
   database: string
   port: number
@@ -62,7 +67,7 @@ export class Gateway {
   #listener: Listener | undefined
   #listenerState: GatewayFacts['listener'] = 'starting'
   #portConflict: string | undefined
-  #refusal: string | undefined
+  #refusal: PosternError | undefined
   #waiting = 0
   #nextConnection = 1
   #roundTripMs: number | null = null
@@ -74,6 +79,7 @@ export class Gateway {
     this.id = gatewayIdOf(profile.name, resource, account)
     this.route = { gatewayId: this.id, resource, protocol, account }
     this.profile = profile
+    this.protocol = gatewayProtocol(protocol)
     this.database = options.database
     this.port = options.port
     this.keep = options.keep
@@ -162,8 +168,7 @@ export class Gateway {
       database,
       host: GATEWAY_HOST,
       port: this.port,
-      url: postgresUrl(target),
-      env: postgresEnvironment(target),
+      ...this.protocol.stringsFor(target),
       state,
       stateText: this.#textOf(state),
       keep: this.keep,
@@ -225,6 +230,7 @@ export class Gateway {
       profile,
       renewal,
       route: this.route,
+      protocol: this.protocol,
       checkLocalUser,
       wantingFor: (client) => this.#wantingFor(record, client),
       onOutcome: (error) => this.#noteOutcome(record, error),
@@ -269,12 +275,12 @@ export class Gateway {
     if (error === undefined) record.state = 'open'
     const routeId = this.#options.renewal.certificates.find(this.id)?.identity.routeId
     if (error === undefined && routeId !== undefined) this.usedRouteIds.add(routeId)
-    const isRefused = error instanceof PosternError && error.kind === 'denied' && error.code !== 'session_ended'
+    const isRefused = error instanceof PosternError && isRefusal(error)
     // Nobody is asked to log in for these (G3), so the person has to learn of them in another way.
-    if (isRefused && this.#refusal !== error.message) {
-      this.#options.notice(`${this.route.resource} as ${this.route.account}: ${error.message}`, this.id)
+    if (isRefused && this.#refusal?.message !== error.message) {
+      this.#options.notice(`${this.route.resource} as ${this.route.account}: ${textOfRefusal(error)}`, this.id)
     }
-    this.#refusal = isRefused ? error.message : undefined
+    this.#refusal = isRefused ? error : undefined
     this.#options.onChanged(this)
   }
 
@@ -291,7 +297,7 @@ export class Gateway {
   #textOf(state: GatewayState): string | null {
     switch (state) {
       case 'refused':
-        return this.#refusal ?? null
+        return this.#refusal ? textOfRefusal(this.#refusal) : null
       case 'port conflict':
         return this.#portConflict ?? null
       case 'needs login':
@@ -306,3 +312,10 @@ export class Gateway {
     }
   }
 }
+
+/** What the server says of the route itself; an ended session is none, the next connection begins another. */
+const isRefusal = ({ kind, code }: PosternError): boolean =>
+  (kind === 'denied' && code !== 'session_ended') || code === 'target_unreachable'
+
+const textOfRefusal = ({ message, errorId }: PosternError): string =>
+  errorId === undefined ? message : `${message} (error id ${errorId})`

@@ -3,6 +3,7 @@
 import type { Logger } from 'pino'
 import { CloseRouteResponse } from '../../shared/api.ts'
 import { PosternError } from '../../shared/errors.ts'
+import type { ResourceProtocol } from '../../shared/names.ts'
 import type { GatewayView } from '../../shared/rpc.ts'
 import type { Host } from '../control/hosts.ts'
 import type { Profile } from '../profiles/profile.ts'
@@ -14,9 +15,12 @@ import { Gateway, gatewayIdOf } from './gateway.ts'
 import { writeGatewayFile, type StoredGateway } from './gateway-file.ts'
 import type { CheckLocalUser } from './local-user.ts'
 import { portCandidates, portConflict, type PortRange } from './ports.ts'
+import { gatewayProtocol } from './protocols/protocols.ts'
 
 export type Opening = {
+  protocol: ResourceProtocol
   account: string
+  /** Empty where the protocol has none. */
   database: string
   port?: number | undefined
   keep: 'attached' | 'detached'
@@ -104,7 +108,7 @@ export class Gateways {
     const opener = { isUs: false }
     const gateway = await flight.join(async (abandoned) => {
       opener.isUs = true
-      const route: Route = { gatewayId: id, resource, protocol: 'postgres', account: opening.account }
+      const route: Route = { gatewayId: id, resource, protocol: opening.protocol, account: opening.account }
       await authorise(route, abandoned)
       const opened = await this.#listen(profile, resource, opening, host.id)
       // Its host left in the last moment.
@@ -149,10 +153,11 @@ export class Gateways {
   /**
    * Another port (the new listener comes up first, the old one stays if that fails, G15) or another database in the strings
    * (G16). Nothing is changed if the port cannot be had.
-   * @throws PosternError `gateway_unknown`, `port_conflict`
+   * @throws PosternError `gateway_unknown`, `port_conflict`, `bad_request` for a database where there are none
    */
   async update(id: string, change: { port?: number | undefined; database?: string | undefined }): Promise<GatewayView> {
     const gateway = this.byId(id)
+    if (change.database !== undefined) requireDatabases(gateway.route)
     if (change.port !== undefined) {
       const holder = [...this.#stored].find(([other, one]) => other !== id && one.port === change.port)?.[1]
       if (holder) throw portConflict(change.port, `your gateway for ${holder.resource} as ${holder.account}`)
@@ -294,7 +299,7 @@ export class Gateways {
       renewal: renewalOf(profile),
       requests,
       resource,
-      protocol: 'postgres',
+      protocol: opening.protocol,
       account: opening.account,
       database: opening.database,
       port,
@@ -365,4 +370,10 @@ export class Gateways {
   #of(profile: Profile): Gateway[] {
     return this.list().filter((gateway) => gateway.profile === profile)
   }
+}
+
+/** @throws PosternError `bad_request` if the protocol knows no databases that one could name */
+export function requireDatabases({ resource, protocol }: Pick<Route, 'resource' | 'protocol'>): void {
+  if (!gatewayProtocol(protocol).hasDatabases)
+    throw new PosternError('bad_request', `${resource} (${protocol}) has no databases: leave the database out`)
 }

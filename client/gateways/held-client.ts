@@ -1,5 +1,5 @@
-// A client that has to wait: what it sends meanwhile is kept (bounded) and nothing of it is lost or sent twice (G13); its FIN
-// or reset leaves the wait at once (G8). Called by connection.ts.
+// A client that has to wait: what it sends meanwhile is kept (bounded) and nothing of it is lost or sent twice (G13); its reset,
+// and its FIN where the protocol knows no half-close, leaves the wait at once (G8). Called by connection.ts.
 import type { Socket } from 'node:net'
 
 /** Kept of what a held client sends; beyond it the client is not read until it goes on. */
@@ -12,32 +12,33 @@ export class ClientGoneError extends Error {
 export type HeldClient = {
   /** Aborts when the client hangs up (reason: ClientGoneError) or when `signal` does. */
   readonly signal: AbortSignal
-  /** Ends the hold and puts what came back to the front of the stream. */
-  release(): void
+  /** Ends the hold, with what came: it goes before everything that is still in the stream. Nothing the second time. */
+  release(): Buffer
 }
 
-/** Holds a client from now on. */
-export function holdClient(socket: Socket, signal: AbortSignal): HeldClient {
+/** Holds a client from now on. @param isEndAHangUp whether its FIN means that it has gone, or only that it said everything */
+export function holdClient(socket: Socket, isEndAHangUp: boolean, signal: AbortSignal): HeldClient {
   const gone = new AbortController()
   const kept: Buffer[] = []
   let size = 0
-  let isReleased = false
   const onData = (bytes: Buffer) => {
     kept.push(bytes)
     size += bytes.length
     if (size >= HELD_MAX_BYTES) socket.pause()
   }
   const onGone = () => gone.abort(new ClientGoneError('the client hung up while it waited'))
-  socket.on('data', onData).on('end', onGone).on('close', onGone).on('error', onGone)
-  if (socket.destroyed || socket.readableEnded) onGone()
+  const onEnd = () => {
+    if (isEndAHangUp) onGone()
+  }
+  socket.on('data', onData).on('end', onEnd).on('close', onGone).on('error', onGone)
+  if (socket.destroyed) onGone()
+  else if (socket.readableEnded) onEnd()
   return {
     signal: AbortSignal.any([gone.signal, signal]),
     release() {
-      if (isReleased) return
-      isReleased = true
       socket.pause()
-      socket.off('data', onData).off('end', onGone).off('close', onGone).off('error', onGone)
-      if (size > 0 && !socket.readableEnded && !socket.destroyed) socket.unshift(Buffer.concat(kept))
+      socket.off('data', onData).off('end', onEnd).off('close', onGone).off('error', onGone)
+      return Buffer.concat(kept.splice(0))
     },
   }
 }

@@ -2,19 +2,21 @@
 // with a login through the host that asked if one is needed. Called by core.ts.
 import { ResourceList, type ResourceView } from '../../shared/api.ts'
 import { PosternError } from '../../shared/errors.ts'
+import type { ResourceProtocol } from '../../shared/names.ts'
 import type { ParsedParams, Result } from '../../shared/rpc.ts'
 import type { Host } from '../control/hosts.ts'
 import type { Profile } from '../profiles/profile.ts'
 import type { LoginRequests, Wanting } from '../renewal/login-requests.ts'
 import type { Renewal } from '../renewal/renewal.ts'
-import type { Gateways } from './gateways.ts'
+import { requireDatabases, type Gateways } from './gateways.ts'
 
 type Deps = { gateways: Gateways; requests: LoginRequests; renewalOf: (profile: Profile) => Renewal }
 
 /**
  * Opens a gateway for a host. A login that has expired is asked for through that host; where it cannot ask, a gateway that is
  * known opens as *needs login*, an unknown one does not.
- * @throws PosternError `login_required`, `resource_denied`, `port_conflict`, or the server's refusal
+ * @throws PosternError `login_required`, `resource_denied`, `port_conflict`, `bad_request` (a database where there are none), or
+ * the server's refusal
  */
 export async function openGateway(
   deps: Deps,
@@ -44,11 +46,13 @@ export async function openGateway(
   const [only] = known.length === 1 ? known : []
   // What was opened once needs no looking up (G4); the server still says yes or no to the route itself.
   const target = only ?? (await askOnce(() => lookUp(profile, asked, signal)))
+  const { protocol, account } = target
+  if (asked.database !== undefined) requireDatabases({ resource: asked.resource, protocol })
   const renewal = deps.renewalOf(profile)
   const opened = await gateways.open(
     profile,
     asked.resource,
-    { account: target.account, database: asked.database ?? target.database, port: asked.port, keep: asked.keep },
+    { protocol, account, database: asked.database ?? target.database, port: asked.port, keep: asked.keep },
     host,
     async (route, abandoned) => {
       try {
@@ -68,7 +72,7 @@ async function lookUp(
   profile: Profile,
   asked: ParsedParams<'gateway.open'>,
   signal: AbortSignal,
-): Promise<{ account: string; database: string }> {
+): Promise<{ protocol: ResourceProtocol; account: string; database: string }> {
   const { resources } = await listResources(profile, signal)
   const resource = resources.find((one) => one.name === asked.resource)
   if (!resource) {
@@ -78,7 +82,8 @@ async function lookUp(
       `no resource named ${asked.resource} is there for you on ${profile.name}; there are: ${names}`,
     )
   }
-  return { account: asked.account ?? resource.defaultAccount, database: resource.defaultDatabase }
+  const { protocol, defaultAccount, defaultDatabase } = resource
+  return { protocol, account: asked.account ?? defaultAccount, database: defaultDatabase }
 }
 
 /** What the person's roles allow. */

@@ -3,7 +3,7 @@
 import { X509Certificate } from 'node:crypto'
 import type { ResourceSpec } from '../../shared/api.ts'
 import { PosternError } from '../../shared/errors.ts'
-import { identityFromSubjectAltName, type Identity } from '../../shared/names.ts'
+import { identityFromSubjectAltName, isResourceProtocol, type Identity } from '../../shared/names.ts'
 import type { Authority } from '../ca/authority.ts'
 import type { AccessCheck, Clock, Route, RouteAccess } from '../seams.ts'
 import type { Db } from '../store/store.ts'
@@ -62,7 +62,7 @@ export function createAccessCheck({ db, authority, cluster, now }: AccessOptions
       .where('routes.id', '=', routeId)
       .executeTakeFirst()
     // Protocols that this version does not know may stand in a store that a newer one has used.
-    if (row?.protocol !== 'postgres') return undefined
+    if (!row || !isResourceProtocol(row.protocol)) return undefined
     return {
       routeId,
       loginId: row.login_id,

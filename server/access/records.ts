@@ -1,18 +1,21 @@
 // Reads resources and held roles out of the store, checked against their schemas. Called by access-check.ts, the web API
 // and admin/. Passwords of accounts stay where they are (credentials.ts).
 import { ResourceSpec, RoleSpec } from '../../shared/api.ts'
+import { RESOURCE_PROTOCOLS } from '../../shared/names.ts'
 import type { Db } from '../store/store.ts'
 import type { HeldRole } from './roles.ts'
 
-/** A resource's row holds all but its accounts, which have rows of their own. */
-const StoredResource = ResourceSpec.omit({ accounts: true })
-
-/** The text of a resource's row. */
-export const storedResource = (spec: ResourceSpec): string => JSON.stringify(StoredResource.strip().parse(spec))
+/** The text of a resource's row: all but its accounts, which have rows of their own. */
+export const storedResource = (spec: ResourceSpec): string => JSON.stringify({ ...spec, accounts: undefined })
 
 /** All resources in the order of their names, or the one named. */
 export async function readResources(db: Db, name?: string): Promise<ResourceSpec[]> {
-  let resources = db.selectFrom('resources').select(['name', 'spec']).orderBy('name')
+  // Protocols that this version does not know may stand in a store that a newer one has used.
+  let resources = db
+    .selectFrom('resources')
+    .select(['name', 'spec'])
+    .where('protocol', 'in', [...RESOURCE_PROTOCOLS])
+    .orderBy('name')
   let accounts = db.selectFrom('resource_accounts').select(['resource', 'name']).orderBy('resource').orderBy('position')
   if (name !== undefined) {
     resources = resources.where('name', '=', name)
@@ -21,7 +24,7 @@ export async function readResources(db: Db, name?: string): Promise<ResourceSpec
   const accountRows = Map.groupBy(await accounts.execute(), (row) => row.resource)
   return (await resources.execute()).map((row) =>
     ResourceSpec.parse({
-      ...StoredResource.parse(JSON.parse(row.spec)),
+      ...(JSON.parse(row.spec) as object),
       accounts: (accountRows.get(row.name) ?? []).map((account) => ({ name: account.name })),
     }),
   )

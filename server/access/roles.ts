@@ -1,6 +1,6 @@
 // What roles allow, as pure functions: which resources, accounts and databases a set of roles opens, and until when.
 // Called by access-check.ts and the web API.
-import type { ResourceSpec, ResourceView, RoleSpec } from '../../shared/api.ts'
+import type { PostgresResource, ResourceSpec, ResourceView, RoleSpec } from '../../shared/api.ts'
 
 /** A role that a person holds now; `until` is the end of the grant, null for none. */
 export type HeldRole = { role: RoleSpec; until: Date | null }
@@ -41,7 +41,7 @@ export function viewOf(resource: ResourceSpec, roles: readonly HeldRole[]): Reso
   const [defaultAccount] = accounts
   if (defaultAccount === undefined) return undefined
   const databasesOf = (account: string) => allowanceFor(resource, account, roles)?.databases ?? []
-  const all = [...new Set(accounts.flatMap(databasesOf))]
+  const all = resource.protocol === 'tcp' ? [] : [...new Set(accounts.flatMap(databasesOf))]
   return {
     name: resource.name,
     protocol: resource.protocol,
@@ -50,12 +50,12 @@ export function viewOf(resource: ResourceSpec, roles: readonly HeldRole[]): Reso
     accounts,
     defaultAccount,
     databases: all.includes(ANY) ? [ANY] : all,
-    defaultDatabase: defaultDatabase(resource, databasesOf(defaultAccount)),
+    defaultDatabase: resource.protocol === 'tcp' ? '' : defaultDatabase(resource, databasesOf(defaultAccount)),
   }
 }
 
 /** The resource's default if it is allowed, else the first that is. */
-const defaultDatabase = (resource: ResourceSpec, allowed: readonly string[]): string =>
+const defaultDatabase = (resource: PostgresResource, allowed: readonly string[]): string =>
   includes(allowed, resource.defaultDatabase) ? resource.defaultDatabase : (allowed[0] ?? resource.defaultDatabase)
 
 /** By name, or by all of the rule's labels. No labels at all match nothing: an empty list must not open everything. */

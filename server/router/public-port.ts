@@ -34,7 +34,7 @@ export interface PublicPort {
   destroy(): Promise<void>
 }
 
-const ROUTE_ALPN: readonly Alpn[] = [ALPN.control, ALPN.postgres, ALPN.postgresCancel]
+const ROUTE_ALPN: readonly Alpn[] = [ALPN.control, ALPN.postgres, ALPN.postgresCancel, ALPN.tcp]
 
 /** Which listener serves a ClientHello with these ALPN names: the first of the client's names that is ours decides. */
 function listenerFor(names: readonly string[]): { listener: 'web' | 'route'; alpn: Alpn } | undefined {

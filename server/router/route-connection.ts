@@ -1,5 +1,5 @@
 // One connection on a protocol's ALPN name, from the handshake to its engine: certificate → identity, login, route → role and
-// grant → session → preamble → engine. Every refusal is said in the preamble (C5), logged, and audited.
+// grant → session → engine, which says ok in the preamble. Every refusal is said in the preamble (C5), logged, and audited.
 import type tls from 'node:tls'
 import type { Logger } from 'pino'
 import { ALPN, PROTOCOL_VERSION, type Alpn, type ResourceProtocol } from '../../shared/names.ts'
@@ -34,6 +34,7 @@ export type RouteConnectionOptions = {
 const PROTOCOL_OF: Partial<Record<Alpn, ResourceProtocol>> = {
   [ALPN.postgres]: 'postgres',
   [ALPN.postgresCancel]: 'postgres',
+  [ALPN.tcp]: 'tcp',
 }
 
 /** How long a refused client may take to read why before its socket is dropped, in ms. */
@@ -73,7 +74,6 @@ export async function serveRouteConnection(
         const { session } = lease
         const signal = AbortSignal.any([session.signal, options.stopping])
         signal.throwIfAborted()
-        await sayOk(session.id)
         await engine.serve({
           link,
           connectionId,
@@ -81,6 +81,7 @@ export async function serveRouteConnection(
           access,
           address,
           signal,
+          admit: () => sayOk(session.id),
           log: log.child({ session: session.id, resource: route.resource }),
         })
       } finally {
@@ -94,16 +95,19 @@ export async function serveRouteConnection(
       return
     }
     const refusal = asRefusal(error, options.reportError, log)
-    audit.record({
-      event: 'access.denied',
-      user: route?.user,
-      login: route?.loginId,
-      connection: connectionId,
-      resource: route?.resource,
-      account: route?.account,
-      address,
-      detail: { code: refusal.code, text: refusal.message },
-    })
+    // A target that is down denies nothing; the engine has logged its connection.
+    if (refusal.kind !== 'unreachable') {
+      audit.record({
+        event: 'access.denied',
+        user: route?.user,
+        login: route?.loginId,
+        connection: connectionId,
+        resource: route?.resource,
+        account: route?.account,
+        address,
+        detail: { code: refusal.code, text: refusal.message },
+      })
+    }
     await refuse(socket, refusal, now())
   } finally {
     link.destroy()

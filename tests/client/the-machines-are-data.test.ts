@@ -3,7 +3,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { postgresUrl } from '../../client/gateways/connection-strings.ts'
+import { postgresUrl } from '../../client/gateways/protocols/postgres/connection-strings.ts'
 import { GATEWAY_TRANSITIONS, gatewayStateOf, type GatewayFacts } from '../../client/gateways/gateway-state.ts'
 import { portCandidates } from '../../client/gateways/ports.ts'
 import { PROFILE_TRANSITIONS, profileStateOf, type ProfileFacts } from '../../client/profiles/profile-state.ts'

@@ -12,11 +12,14 @@ import {
   type StartupParameters,
 } from '../../../shared/wire/postgres/startup.ts'
 import { readBytes } from '../../../link/read-bytes.ts'
+import type { PostgresResource } from '../../../shared/api.ts'
 import type { RouteAccess } from '../../seams.ts'
 import { StartupRefusal } from './client-errors.ts'
 
 /** TLS and GSS are each asked for once at most. */
 const MAX_ENCRYPTION_REQUESTS = 2
+
+export type PostgresAccess = RouteAccess & { resource: PostgresResource }
 
 export type ClientStartup = {
   database: string
@@ -63,7 +66,7 @@ export async function readStartup(
  */
 export function checkStartup(
   startup: { minor: number; parameters: StartupParameters },
-  { route, resource, databases }: RouteAccess,
+  { route, resource, databases }: PostgresAccess,
 ): ClientStartup {
   const { parameters } = startup
   const user = parameters.get('user')

@@ -15,7 +15,7 @@ import { StreamEndedError } from '../../../link/read-bytes.ts'
 import type { AuditLog, CredentialStore, EngineConnection, ReportError } from '../../seams.ts'
 import type { CancelKeys, Random } from './cancel-keys.ts'
 import { endedByPostern, lastWordsFor, StartupRefusal, targetVanished } from './client-errors.ts'
-import { checkStartup, readStartup, type ClientStartup } from './client-startup.ts'
+import { checkStartup, readStartup, type ClientStartup, type PostgresAccess } from './client-startup.ts'
 import { CLIENT_INTEREST } from './client-requests.ts'
 import { closeClient, closeTarget } from './closing.ts'
 import { relay, type RelayEnd } from './relay.ts'
@@ -29,6 +29,8 @@ const STARTUP_TIMEOUT_MS = 60_000
 /** So many statements may be on their way to the audit log before the client has to wait for it. */
 const MAX_UNWRITTEN_EVENTS = 2_000
 
+export type PostgresConnection = EngineConnection & { access: PostgresAccess }
+
 export type ConnectionTools = {
   credentials: CredentialStore
   audit: AuditLog
@@ -41,7 +43,7 @@ export type ConnectionTools = {
 }
 
 /** Serves one connection. Resolves when it is over and everything is released; never rejects. */
-export async function serveConnection(connection: EngineConnection, tools: ConnectionTools): Promise<void> {
+export async function serveConnection(connection: PostgresConnection, tools: ConnectionTools): Promise<void> {
   const { link, log, access } = connection
   const gone = new AbortController()
   void link.closed.then(() => gone.abort(new ClientGone()))
@@ -64,7 +66,7 @@ export async function serveConnection(connection: EngineConnection, tools: Conne
 
 /** What a connection needs all along. */
 type Context = {
-  connection: EngineConnection
+  connection: PostgresConnection
   tools: ConnectionTools
   /** The session's end, the server's stop, or the client's going. */
   signal: AbortSignal
@@ -75,7 +77,7 @@ class ClientGone extends Error {
   override readonly name = 'ClientGone'
 }
 
-async function readClient({ link, access }: EngineConnection, signal: AbortSignal): Promise<ClientStartup> {
+async function readClient({ link, access }: PostgresConnection, signal: AbortSignal): Promise<ClientStartup> {
   const deadline = AbortSignal.any([signal, AbortSignal.timeout(STARTUP_TIMEOUT_MS)])
   try {
     return checkStartup(await readStartup(link.stream, deadline), access)
@@ -249,7 +251,7 @@ function partingWords(
   }
 }
 
-function internalWords(error: unknown, connection: EngineConnection, tools: ConnectionTools) {
+function internalWords(error: unknown, connection: PostgresConnection, tools: ConnectionTools) {
   const report = (code: ErrorCode, cause: unknown) => tools.reportError(code, cause, connection.log)
   const { bytes, errorId } = lastWordsFor(error, connection.access.route.resource, report)
   return { lastWords: bytes, errorId }
@@ -257,7 +259,7 @@ function internalWords(error: unknown, connection: EngineConnection, tools: Conn
 
 type Audit = { record: (event: AuditEventName, detail: Record<string, unknown>) => void }
 
-function auditOf({ session, connectionId, access, address }: EngineConnection, audit: AuditLog): Audit {
+function auditOf({ session, connectionId, access, address }: PostgresConnection, audit: AuditLog): Audit {
   const { user, loginId, resource, account } = access.route
   const who = { user, login: loginId, session: session.id, connection: connectionId, resource, account, address }
   return { record: (event, detail) => audit.record({ event, ...who, detail }) }

@@ -25,7 +25,15 @@ export function createPostgresEngine(options: PostgresEngineOptions): Engine {
   const keys = new CancelKeys(options.random)
   const now = () => options.now().getTime()
   return {
-    serve: (connection) => serveConnection(connection, { ...options, now, keys }),
+    async serve(connection) {
+      const { resource } = connection.access
+      // Route and resource were compared by access-check.ts.
+      if (resource.protocol !== 'postgres') throw new TypeError(`a route to ${resource.protocol} came to PostgreSQL`)
+      // Errors are said in the protocol, from the first one on.
+      await connection.admit()
+      const access = { ...connection.access, resource }
+      await serveConnection({ ...connection, access }, { ...options, now, keys })
+    },
     cancel: (link, route, isActive, log) => serveCancel(link, route, isActive, log, keys, options),
   }
 }

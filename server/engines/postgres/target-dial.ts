@@ -1,17 +1,15 @@
 // Opens the connection to a target: TCP, then TLS as the resource says. Called by the engine for connections and for cancel
 // requests. Promises: within the deadline, and either the TLS that was asked for or an error; never a fall-back to clear text.
 import { createHash, X509Certificate } from 'node:crypto'
-import { connect as connectTcp, isIP, type Socket } from 'node:net'
+import { isIP, type Socket } from 'node:net'
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls'
-import type { ResourceSpec } from '../../../shared/api.ts'
+import type { PostgresResource } from '../../../shared/api.ts'
 import { PosternError } from '../../../shared/errors.ts'
 import { encodeSslRequest } from '../../../shared/wire/postgres/startup.ts'
 import { readBytes } from '../../../link/read-bytes.ts'
+import { connectToTarget, opened, splitAddress } from '../target-socket.ts'
 
-/** Targets and what lies between notice a dead peer by this, in milliseconds of silence. */
-const KEEPALIVE_MS = 30_000
-
-export type TargetAddress = Pick<ResourceSpec, 'address' | 'tls'>
+export type TargetAddress = Pick<PostgresResource, 'address' | 'tls'>
 
 export type TargetConnection = {
   socket: Socket
@@ -25,37 +23,20 @@ export type TargetConnection = {
  * @throws PosternError `target_unreachable` or `target_tls`, with the cause for the log; the signal's reason if it aborts.
  */
 export async function dialTarget(target: TargetAddress, signal: AbortSignal): Promise<TargetConnection> {
-  const { host, port } = splitAddress(target.address)
-  const socket = connectTcp({
-    host,
-    port,
-    allowHalfOpen: true,
-    noDelay: true,
-    keepAlive: true,
-    keepAliveInitialDelay: KEEPALIVE_MS,
-  })
-  // Errors that nobody waits for show as the close that follows them.
-  socket.on('error', () => undefined)
+  const socket = await connectToTarget(target.address, signal)
   try {
-    await opened(socket, 'connect', signal).catch(whenNotAborted(signal, 'target_unreachable'))
     if (target.tls.mode === 'disable') return { socket, serverEndPoint: undefined }
-    return await startTls(socket, host, target.tls, signal)
+    return await startTls(socket, splitAddress(target.address).host, target.tls, signal)
   } catch (error) {
     socket.destroy()
     throw error
   }
 }
 
-/** HOST:PORT with IPv6 in brackets, as the schema of resources checked it. */
-function splitAddress(address: string): { host: string; port: number } {
-  const colon = address.lastIndexOf(':')
-  return { host: address.slice(0, colon).replace(/^\[(.*)\]$/, '$1'), port: Number(address.slice(colon + 1)) }
-}
-
 async function startTls(
   socket: Socket,
   host: string,
-  settings: ResourceSpec['tls'],
+  settings: PostgresResource['tls'],
   signal: AbortSignal,
 ): Promise<TargetConnection> {
   const options = tlsOptions(host, settings)
@@ -72,7 +53,7 @@ async function startTls(
   return { socket: secure, serverEndPoint: serverEndPointOf(secure) }
 }
 
-function tlsOptions(host: string, { mode, ca, serverName }: ResourceSpec['tls']): ConnectionOptions {
+function tlsOptions(host: string, { mode, ca, serverName }: PostgresResource['tls']): ConnectionOptions {
   const name = serverName ?? host
   return {
     host: name,
@@ -109,27 +90,6 @@ function serverEndPointOf(socket: TLSSocket): Buffer | undefined {
   return createHash(isWeak ? 'sha256' : hash.toLowerCase())
     .update(certificate.raw)
     .digest()
-}
-
-/** Resolves on `event`; rejects with the socket's error, or with the signal's reason. */
-function opened(socket: Socket, event: 'connect' | 'secureConnect', signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const settle = (act: () => void) => {
-      socket.off(event, onOpen).off('error', onError).off('close', onClose)
-      signal.removeEventListener('abort', onAbort)
-      act()
-    }
-    const onOpen = () => settle(resolve)
-    const onError = (error: Error) => settle(() => reject(error))
-    const onClose = () => onError(new Error('the target closed the connection'))
-    const onAbort = () => onError(signal.reason as Error)
-    if (signal.aborted) {
-      reject(signal.reason as Error)
-      return
-    }
-    socket.on(event, onOpen).on('error', onError).on('close', onClose)
-    signal.addEventListener('abort', onAbort, { once: true })
-  })
 }
 
 const whenNotAborted =

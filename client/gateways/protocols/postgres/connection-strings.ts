@@ -1,20 +1,6 @@
 // What a person pastes into a client to use a gateway: URL and environment. The client's own connect timeout outlasts the
-// wait for a login (G9). Pure; called by gateway.ts.
-
-export type ConnectionTarget = {
-  host: string
-  port: number
-  account: string
-  database: string
-  /** Seconds that the client should wait for the connection. */
-  connectTimeoutSeconds: number
-}
-
-/** Seconds that a client waits longer than the core ever holds it: dial, login and reissue come on top of the wait. */
-const MARGIN_SECONDS = 30
-
-export const connectTimeoutFor = (loginHardLimitMs: number): number =>
-  Math.ceil(loginHardLimitMs / 1000) + MARGIN_SECONDS
+// wait for a login (G9). Pure; called by postgres.ts.
+import type { ConnectionTarget } from '../protocol.ts'
 
 /** A libpq connection URI (PostgreSQL documentation, 34.1.1.2), every part percent-encoded. */
 export function postgresUrl({ host, port, account, database, connectTimeoutSeconds }: ConnectionTarget): string {

@@ -1,14 +1,14 @@
 // As little of a PostgreSQL client as a connection test needs: a login without a password (the access server has the
-// credentials) and one statement. Called by connection-test.ts.
+// credentials) and one statement. Called by postgres.ts.
 // Source: PostgreSQL documentation, "Frontend/Backend Protocol", 55.2 (message flow) and 55.7.
 import type { Duplex } from 'node:stream'
-import { readBytes, StreamEndedError } from '../../link/read-bytes.ts'
-import { PosternError } from '../../shared/errors.ts'
-import { parseAuthenticationRequest, parseErrorFields } from '../../shared/wire/postgres/backend-messages.ts'
-import { FieldReader } from '../../shared/wire/postgres/field-reader.ts'
-import { encodeQuery, encodeTerminate } from '../../shared/wire/postgres/frontend-messages.ts'
-import { PostgresProtocolError } from '../../shared/wire/postgres/protocol-error.ts'
-import { encodeStartupMessage } from '../../shared/wire/postgres/startup.ts'
+import { readBytes, StreamEndedError } from '../../../../link/read-bytes.ts'
+import { PosternError } from '../../../../shared/errors.ts'
+import { parseAuthenticationRequest, parseErrorFields } from '../../../../shared/wire/postgres/backend-messages.ts'
+import { FieldReader } from '../../../../shared/wire/postgres/field-reader.ts'
+import { encodeQuery, encodeTerminate } from '../../../../shared/wire/postgres/frontend-messages.ts'
+import { PostgresProtocolError } from '../../../../shared/wire/postgres/protocol-error.ts'
+import { encodeStartupMessage } from '../../../../shared/wire/postgres/startup.ts'
 
 /** What the audit log of the server shows as the program. */
 const APPLICATION_NAME = 'Postern connection test'

@@ -1,21 +1,15 @@
 // The first message of a PostgreSQL client at a gateway: before anybody is asked to log in there must be a valid one, so that a
 // port scan or a web page raises no dialog (G2). SSLRequest and GSSENCRequest are answered with N here (G7).
 import type { Duplex } from 'node:stream'
-import { readBytes } from '../../../link/read-bytes.ts'
+import { readBytes } from '../../../../link/read-bytes.ts'
 import {
   classifyFirstBytes,
   FIRST_BYTES,
   parseStartupMessage,
   REFUSE_ENCRYPTION,
-} from '../../../shared/wire/postgres/startup.ts'
-
-export type PostgresFirstMessage =
-  /** `client` is the application name that it gave. `bytes` go to the server as they came. */
-  | { kind: 'startup'; bytes: Buffer; client: string | null }
-  /** Never held: it goes to the server at once (DB1). */
-  | { kind: 'cancel'; bytes: Buffer }
-  /** Not a PostgreSQL client: closed without a word. */
-  | { kind: 'garbage'; text: string }
+} from '../../../../shared/wire/postgres/startup.ts'
+import { ALPN } from '../../../../shared/names.ts'
+import type { Opening } from '../protocol.ts'
 
 /** SSLRequest, GSSENCRequest and then the startup message is what clients do; more is a loop. */
 const ENCRYPTION_REQUESTS_MAX = 2
@@ -24,7 +18,7 @@ const ENCRYPTION_REQUESTS_MAX = 2
  * Reads the first message and leaves what follows in the stream.
  * @throws StreamEndedError if the client goes away first, the stream's error, or the signal's reason
  */
-export async function readPostgresFirstMessage(stream: Duplex, signal: AbortSignal): Promise<PostgresFirstMessage> {
+export async function readPostgresFirstMessage(stream: Duplex, signal: AbortSignal): Promise<Opening> {
   for (let asked = 0; asked <= ENCRYPTION_REQUESTS_MAX; asked++) {
     const first = await readBytes(stream, FIRST_BYTES, signal)
     const message = classifyFirstBytes(first)
@@ -35,15 +29,15 @@ export async function readPostgresFirstMessage(stream: Duplex, signal: AbortSign
     }
     const rest = message.length - FIRST_BYTES
     const bytes = rest > 0 ? Buffer.concat([first, await readBytes(stream, rest, signal)]) : first
-    return message.kind === 'cancel' ? { kind: 'cancel', bytes } : startupOf(bytes)
+    return message.kind === 'cancel' ? { kind: 'cancel', bytes, alpn: ALPN.postgresCancel } : startupOf(bytes)
   }
   return { kind: 'garbage', text: 'the client asked for encryption again and again' }
 }
 
-function startupOf(bytes: Buffer): PostgresFirstMessage {
+function startupOf(bytes: Buffer): Opening {
   try {
     const { parameters } = parseStartupMessage(bytes)
-    return { kind: 'startup', bytes, client: parameters.get('application_name') ?? null }
+    return { kind: 'session', bytes, client: parameters.get('application_name') ?? null }
   } catch (error) {
     return { kind: 'garbage', text: error instanceof Error ? error.message : String(error) }
   }

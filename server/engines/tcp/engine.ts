@@ -1,0 +1,106 @@
+// The engine for plain TCP (DB6): reaches the target, then copies bytes both ways and knows nothing of them. As no error can
+// be said inside the connection, the target is dialled before the preamble, which tells whether it was reached.
+import type { AuditEventName } from '../../../shared/api.ts'
+import { PosternError } from '../../../shared/errors.ts'
+import { linkOf, type Link } from '../../../link/link.ts'
+import type { AuditLog, Clock, Engine, EngineConnection, ReportError } from '../../seams.ts'
+import { connectToTarget } from '../target-socket.ts'
+
+export type TcpEngineOptions = {
+  audit: AuditLog
+  reportError: ReportError
+  /** For reaching the target, in ms; less than the gateways' own deadline for dial and preamble, which it is part of. */
+  dialTimeoutMs: number
+  now: Clock
+}
+
+/** Makes the engine. Nothing is opened before a connection comes. */
+export function createTcpEngine(options: TcpEngineOptions): Engine {
+  return { serve: (connection) => serveConnection(connection, options) }
+}
+
+/**
+ * Serves one connection to its end.
+ * @throws before it is admitted only: PosternError `target_unreachable` with the error id, or why the session is over
+ */
+async function serveConnection(connection: EngineConnection, tools: TcpEngineOptions): Promise<void> {
+  const record = auditOf(connection, tools.audit)
+  const startedAt = tools.now().getTime()
+  record('connection.open', {})
+  const end: ConnectionEnd = { reason: 'client', bytesFromClient: 0, bytesToClient: 0 }
+  try {
+    const target = await reachTarget(connection, tools).catch((error: unknown) => {
+      if (error instanceof PosternError) Object.assign(end, { reason: error.code, errorId: error.errorId })
+      throw error
+    })
+    try {
+      await connection.admit()
+      end.reason = await carry(connection, linkOf(target))
+    } finally {
+      target.destroy()
+      end.bytesFromClient = target.bytesWritten
+      end.bytesToClient = target.bytesRead
+    }
+  } finally {
+    if (connection.signal.aborted) end.reason = 'ended'
+    record('connection.close', { ...end, durationMs: tools.now().getTime() - startedAt })
+  }
+}
+
+type ConnectionEnd = {
+  /** Who said first that it was over (`ended`: Postern did), or the code of what went wrong. */
+  reason: string
+  errorId?: string | undefined
+  bytesFromClient: number
+  bytesToClient: number
+}
+
+/** Dials within the deadline; the session is looked at again once the target is there (S5). */
+async function reachTarget(
+  { access, session, signal, link, log }: EngineConnection,
+  { reportError, dialTimeoutMs }: TcpEngineOptions,
+) {
+  const gone = new AbortController()
+  void link.closed.then(() => gone.abort(new Error('the client closed the connection')))
+  const isOver = AbortSignal.any([signal, gone.signal])
+  const deadline = AbortSignal.timeout(dialTimeoutMs)
+  try {
+    const socket = await connectToTarget(access.resource.address, AbortSignal.any([isOver, deadline]))
+    await session.markActive()
+    if (!isOver.aborted) return socket
+    socket.destroy()
+    throw isOver.reason
+  } catch (cause) {
+    isOver.throwIfAborted()
+    const errorId = reportError('target_unreachable', cause, log)
+    throw new PosternError('target_unreachable', unreachable(access.resource.name), { cause, errorId })
+  }
+}
+
+const unreachable = (resource: string): string =>
+  `the access server cannot reach ${resource}; it may be down: try again later, else ask the administrator of the access server`
+
+/** Copies until both sides are over, or at once until the session's end. Resolves when both are released. */
+async function carry({ link, signal }: EngineConnection, target: Link): Promise<'client' | 'target'> {
+  let first: 'client' | 'target' | undefined
+  for (const [side, { stream }] of [['client', link] as const, ['target', target] as const])
+    for (const event of ['end', 'error', 'close']) stream.once(event, () => (first ??= side))
+  const stop = () => {
+    link.destroy()
+    target.destroy()
+  }
+  signal.addEventListener('abort', stop, { once: true })
+  try {
+    if (signal.aborted) stop()
+    await link.pumpTo(target)
+    return first ?? 'client'
+  } finally {
+    signal.removeEventListener('abort', stop)
+  }
+}
+
+function auditOf({ session, connectionId, access, address }: EngineConnection, audit: AuditLog) {
+  const { user, loginId, resource, account } = access.route
+  const who = { user, login: loginId, session: session.id, connection: connectionId, resource, account, address }
+  return (event: AuditEventName, detail: Record<string, unknown>) => audit.record({ event, ...who, detail })
+}
