@@ -6,7 +6,7 @@ import { EXIT_CODES, jsonOption, notThereYet, profileOption, withExamples } from
 import type { GatewayOpenOptions } from './commands/gateway-open.ts'
 import type { Context } from './context.ts'
 
-const INTRODUCTION = `Opens local gateways to databases behind an access server, on short-lived certificates.
+const INTRODUCTION = `Opens local gateways to databases and other services behind an access server, on short-lived certificates.
 
 Sign in, open a gateway, point psql (or anything else) at it:
   postern login db.example --user alice
@@ -123,7 +123,7 @@ function addGatewayCommands(program: Command, context: Context): void {
       .argument('<resource>', 'name of the resource, as in "resources ls"')
       .description('Opens a gateway and keeps it open until Ctrl-C; asks for a login when one is needed.')
       .addOption(new Option('--account <name>', 'database user (default: the first one allowed)'))
-      .addOption(new Option('--database <name>', 'database in the printed URL'))
+      .addOption(new Option('--database <name>', 'database in the printed URL; tcp resources have none'))
       .addOption(new Option('--port <number>', 'local port; chosen once and kept if not given').argParser(parsePort))
       .addOption(new Option('--socket <path>', 'a Unix socket instead of a port (not there yet)'))
       .addOption(new Option('--detach', 'leave it open in the background; it comes back after a restart'))
@@ -136,6 +136,7 @@ function addGatewayCommands(program: Command, context: Context): void {
       ),
     'postern gateway open orders --account reader',
     'postern gateway open orders --json --detach',
+    'postern gateway open build-cache              plain TCP; then for example: nc 127.0.0.1 PORT',
   ).action(async (resource: string, options: GatewayOpenOptions & { socket?: string }) => {
     if (options.socket !== undefined) throw notThereYet('--socket')
     await (await import('./commands/gateway-open.ts')).openGateway(context, resource, options)

@@ -16,13 +16,44 @@ export type SnippetTarget = Pick<
   | 'env'
   | 'connectTimeoutSeconds'
 >
-export type SnippetId = 'psql' | 'url' | 'jdbc' | 'env' | 'dbeaver' | 'datagrip' | 'vscode'
+export type SnippetId = 'psql' | 'url' | 'jdbc' | 'env' | 'dbeaver' | 'datagrip' | 'vscode' | 'address' | 'nc'
 /** `hint`: where the text goes, null where its look says it. */
 export type Snippet = { id: SnippetId; title: string; text: string; hint: string | null }
 
 /** `platform`: Node's name of the system on which the clients run; decides how a shell quotes. */
 export function connectionSnippets(target: SnippetTarget, platform: string): readonly Snippet[] {
   const isWindows = platform === 'win32'
+  switch (target.protocol) {
+    case 'postgres':
+      return postgresSnippets(target, isWindows)
+    case 'tcp':
+      return tcpSnippets(target, isWindows)
+  }
+}
+
+/** Of plain TCP nothing is known but where it is. */
+function tcpSnippets(target: SnippetTarget, isWindows: boolean): readonly Snippet[] {
+  const { host, port, url } = target
+  return [
+    {
+      id: 'address',
+      title: 'Address',
+      text: `${bracketed(host)}:${port}`,
+      hint: 'Any client that speaks what the resource speaks. Its own connect timeout is best set longer than a login takes.',
+    },
+    // Windows has no nc of its own.
+    ...(isWindows ? [] : [{ id: 'nc' as const, title: 'nc', text: `nc ${host} ${port}`, hint: null }]),
+    { id: 'url', title: 'URL', text: url, hint: null },
+    {
+      id: 'env',
+      title: 'Environment',
+      text: environment(target.env, isWindows),
+      hint: isWindows ? 'For PowerShell.' : null,
+    },
+  ]
+}
+
+function postgresSnippets(target: SnippetTarget, isWindows: boolean): readonly Snippet[] {
   const url = quotableUrl(target.url)
   const jdbc = jdbcUrl(target)
   return [
@@ -58,6 +89,9 @@ export function connectionSnippets(target: SnippetTarget, platform: string): rea
   ]
 }
 
+/** IPv6 addresses stand in brackets before a port. */
+const bracketed = (host: string): string => (host.includes(':') ? `[${host}]` : host)
+
 /** `'` is legal in a URL but ends a quoted word of a shell; percent-encoded it means the same (RFC 3986, 2.1). */
 const quotableUrl = (url: string): string => url.replaceAll("'", '%27')
 
@@ -69,9 +103,8 @@ function quote(text: string, isWindows: boolean): string {
 /** A PostgreSQL JDBC URL. `loginTimeout` covers the whole login there, `connectTimeout` the TCP part; both in seconds. */
 function jdbcUrl({ host, port, database, account, connectTimeoutSeconds }: SnippetTarget): string {
   const part = (text: string): string => quotableUrl(encodeURIComponent(text))
-  const address = host.includes(':') ? `[${host}]` : host
   const timeouts = `connectTimeout=${connectTimeoutSeconds}&loginTimeout=${connectTimeoutSeconds}`
-  return `jdbc:postgresql://${address}:${port}/${part(database)}?user=${part(account)}&sslmode=disable&${timeouts}`
+  return `jdbc:postgresql://${bracketed(host)}:${port}/${part(database)}?user=${part(account)}&sslmode=disable&${timeouts}`
 }
 
 function environment(env: Readonly<Record<string, string>>, isWindows: boolean): string {

@@ -24,6 +24,8 @@ export const isResourceProtocol = (protocol: string): protocol is ResourceProtoc
 
 /** The one account of a resource that has none of its own. */
 export const TCP_ACCOUNT = 'tcp'
+/** Whether its resources have accounts and databases that a person chooses among. */
+export const hasAccounts = (protocol: ResourceProtocol): boolean => protocol !== 'tcp'
 
 /** ALPN names of the public port. `web` carries the JSON API before the login, `control` the same API after it. */
 export const ALPN = {

@@ -29,7 +29,7 @@ type Rows = {
 /**
  * Runs the statement and prints its rows. More than one statement is refused by PostgreSQL itself (SQLSTATE 42601): it goes
  * over as a prepared one.
- * @throws PosternError `internal` with the SQLSTATE for what the database refuses, `login_required` if the login that the
+ * @throws PosternError `bad_request` for what is no database, `internal` with the SQLSTATE for what the database refuses, `login_required` if the login that the
  *   statement needed did not happen, and the core's errors
  */
 export async function queryDatabase(
@@ -55,6 +55,11 @@ export async function queryDatabase(
           ...(options.account === undefined ? {} : { account: options.account }),
           ...(options.database === undefined ? {} : { database: options.database }),
         })
+        if (gateway.protocol !== 'postgres')
+          throw new PosternError(
+            'bad_request',
+            `${resource} is plain TCP, not a database: open it with "postern gateway open ${resource}".`,
+          )
         const result = await run(gateway, options.database ?? gateway.database, statement, answerer, context.interrupt)
         context.terminal.stdout.write(options.json ? formatJson(result) : formatRows(result))
       } finally {

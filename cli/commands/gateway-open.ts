@@ -3,6 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { formatDuration } from '../../shared/duration.ts'
 import { PosternError } from '../../shared/errors.ts'
+import { hasAccounts } from '../../shared/names.ts'
 import type { GatewayView, LoginPrompt, Params, ProfileView } from '../../shared/rpc.ts'
 import { answerLoginRequests } from '../answer-login-requests.ts'
 import type { Context, Core } from '../context.ts'
@@ -48,7 +49,7 @@ export async function openGateway(context: Context, resource: string, options: G
           ...request,
           profile: gateway.profile,
           account: gateway.account,
-          database: gateway.database,
+          ...(gateway.database === '' ? {} : { database: gateway.database }),
           port: gateway.port,
         }
         show(context, gateway, { ...details, isAgain, json: options.json ?? false })
@@ -168,12 +169,25 @@ function show(context: Context, gateway: GatewayView, shown: Shown & { isAgain: 
       : 'It was open already; Ctrl-C leaves it open.'
     : `It stays open; close it with: postern gateway close ${gateway.resource}`
   stdout.write(
-    `\n  ${gateway.resource} as ${gateway.account}, database ${gateway.database}\n` +
+    `\n  ${describe(gateway)}\n` +
       `\n      ${host}:${port}\n` +
       `\n  URL   ${url}\n` +
-      `  psql  psql "${url}"\n` +
+      `  ${exampleOf(gateway)}\n` +
       `\n  ${life} ${end}\n\n`,
   )
+}
+
+const describe = ({ resource, account, database, protocol }: GatewayView): string =>
+  hasAccounts(protocol) ? `${resource} as ${account}, database ${database}` : `${resource}, plain TCP`
+
+/** A client that is on most machines. */
+function exampleOf({ protocol, host, port, url }: GatewayView): string {
+  switch (protocol) {
+    case 'postgres':
+      return `psql  psql "${url}"`
+    case 'tcp':
+      return `nc    nc ${host} ${port}`
+  }
 }
 
 /** Nobody can be asked: the line that signs in from another terminal. */

@@ -1,5 +1,6 @@
 // What a person can look at: `status`, `resources ls`, `gateway ls`; and `gateway close`, `core stop`.
 import { formatDuration } from '../../shared/duration.ts'
+import { hasAccounts } from '../../shared/names.ts'
 import type { GatewayView, ProfileView } from '../../shared/rpc.ts'
 import type { Context } from '../context.ts'
 import { formatTable } from '../table.ts'
@@ -8,6 +9,8 @@ import { orInterrupted, withCore } from '../with-core.ts'
 type Json = { json?: boolean }
 
 const writeJson = (context: Context, value: unknown) => context.terminal.stdout.write(`${JSON.stringify(value)}\n`)
+
+const orDash = (text: string): string => (text === '' ? '-' : text)
 
 const loginColumns = [
   { title: 'PROFILE' },
@@ -39,8 +42,8 @@ const gatewayColumns = [
 
 const gatewayRow = (gateway: GatewayView): string[] => [
   gateway.resource,
-  gateway.account,
-  gateway.database,
+  orDash(hasAccounts(gateway.protocol) ? gateway.account : ''),
+  orDash(gateway.database),
   gateway.profile,
   `${gateway.host}:${gateway.port}`,
   gateway.state,
@@ -93,8 +96,8 @@ export async function listResources(context: Context, options: Json & { profile?
     const rows = resources.map((resource) => [
       resource.name,
       resource.protocol,
-      resource.accounts.join(', '),
-      resource.databases.map((database) => (database === '*' ? 'any' : database)).join(', '),
+      orDash(hasAccounts(resource.protocol) ? resource.accounts.join(', ') : ''),
+      orDash(resource.databases.map((database) => (database === '*' ? 'any' : database)).join(', ')),
       Object.entries(resource.labels)
         .map(([key, value]) => `${key}=${value}`)
         .join(' '),
@@ -126,7 +129,7 @@ export async function closeGateway(context: Context, gateway: string, options: J
     if (options.json) writeJson(context, { closed })
     else
       context.terminal.stdout.write(
-        `Closed ${closed.resource} as ${closed.account} (${closed.host}:${closed.port}); its port stays reserved.\n`,
+        `Closed ${closed.resource}${hasAccounts(closed.protocol) ? ` as ${closed.account}` : ''} (${closed.host}:${closed.port}); its port stays reserved.\n`,
       )
   })
 }

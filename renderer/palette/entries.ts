@@ -1,6 +1,7 @@
 // What the palette can do: one entry for each thing, with what Enter does in words. Built from the state when the palette opens.
 import type { AppSettings, GatewayDetail } from '../../shared/app-state.ts'
 import type { ResourceView } from '../../shared/api.ts'
+import { hasAccounts } from '../../shared/names.ts'
 import type { ProfileView } from '../../shared/rpc.ts'
 import { flowTexts } from '../flow-texts.ts'
 import { formatAddress } from '../format.ts'
@@ -53,7 +54,7 @@ function gatewayEntries({ gateways, current }: PaletteSources): Entry[] {
   return Object.values(gateways).flatMap((gateway): Entry[] => {
     const { id, resource, account, profile, protocol } = gateway
     const address = formatAddress(gateway.host, gateway.port)
-    const name = words.resourceAs(resource, account)
+    const name = hasAccounts(protocol) ? words.resourceAs(resource, account) : resource
     const where = profile === current?.profile ? '' : `${profile} · `
     const common = { group: 'gateways' as const, keywords: [address, account, profile, protocol, gateway.database] }
     const detail = `${where}${texts.gatewayState[gateway.state]} · ${address}`
@@ -102,7 +103,7 @@ function resourceEntries({ current, resources, gateways }: PaletteSources): Entr
       .map((account): Entry => ({
         id: `open ${profile}/${resource.name}/${account}`,
         group: 'resources',
-        title: words.resourceAs(resource.name, account),
+        title: hasAccounts(resource.protocol) ? words.resourceAs(resource.name, account) : resource.name,
         detail: resource.description,
         keywords: [
           account,

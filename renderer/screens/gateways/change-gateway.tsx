@@ -1,6 +1,7 @@
 // Changing port or database name of a gateway: checked in place, the old port stays if the new one cannot be opened.
 import { useState } from 'react'
 import type { GatewayDetail } from '../../../shared/app-state.ts'
+import { hasAccounts } from '../../../shared/names.ts'
 import { Button } from '../../components/button.tsx'
 import { Dialog, DialogActions } from '../../components/dialog.tsx'
 import { ErrorLine } from '../../components/empty-state.tsx'
@@ -17,7 +18,8 @@ export function ChangeGateway({ gateway, onClose }: { gateway: GatewayDetail; on
   const newPort = /^\d{1,5}$/.test(port.trim()) ? Number(port.trim()) : 0
   const isPortGood = newPort >= 1 && newPort <= 65535
   const newDatabase = database.trim()
-  const isDatabaseGood = newDatabase.length >= 1 && newDatabase.length <= 63
+  const isDatabaseShown = hasAccounts(gateway.protocol)
+  const isDatabaseGood = !isDatabaseShown || (newDatabase.length >= 1 && newDatabase.length <= 63)
 
   const save = async (): Promise<void> => {
     setChecked(true)
@@ -29,7 +31,11 @@ export function ChangeGateway({ gateway, onClose }: { gateway: GatewayDetail; on
     if (Object.keys(change).length === 0 || (await update.run({ gateway: gateway.id, ...change }))) onClose()
   }
   return (
-    <Dialog isOpen onClose={onClose} title={texts.gateways.changeTitle}>
+    <Dialog
+      isOpen
+      onClose={onClose}
+      title={isDatabaseShown ? texts.gateways.changeTitle : texts.gateways.changePortTitle}
+    >
       <form
         className={styles.form}
         noValidate
@@ -47,14 +53,16 @@ export function ChangeGateway({ gateway, onClose }: { gateway: GatewayDetail; on
           maxLength={6}
           onChange={(event) => setPort(event.target.value)}
         />
-        <Field
-          label={texts.gateways.database}
-          hint={texts.gateways.databaseHint}
-          error={isChecked && !isDatabaseGood ? texts.gateways.databaseRule : null}
-          value={database}
-          maxLength={64}
-          onChange={(event) => setDatabase(event.target.value)}
-        />
+        {isDatabaseShown && (
+          <Field
+            label={texts.gateways.database}
+            hint={texts.gateways.databaseHint}
+            error={isChecked && !isDatabaseGood ? texts.gateways.databaseRule : null}
+            value={database}
+            maxLength={64}
+            onChange={(event) => setDatabase(event.target.value)}
+          />
+        )}
         <ErrorLine error={update.error} />
         <DialogActions>
           <Button size="large" onClick={onClose}>

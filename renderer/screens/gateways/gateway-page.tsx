@@ -2,6 +2,7 @@
 // connected, and what one can do with it.
 import { useState } from 'react'
 import type { GatewayDetail } from '../../../shared/app-state.ts'
+import { hasAccounts } from '../../../shared/names.ts'
 import { Button } from '../../components/button.tsx'
 import { classNames } from '../../components/class-names.ts'
 import { ConfirmDialog } from '../../components/confirm-dialog.tsx'
@@ -39,9 +40,16 @@ export function GatewayPage({ gateway }: { gateway: GatewayDetail }) {
         <CopyButton text={address} label={texts.gateways.copyAddress} size="normal" />
       </h2>
       <p className={styles.subtitle}>
-        {texts.gateways.subtitle('')}
-        <b dir="auto">{gateway.database}</b>, {texts.gateways.account('')}
-        <b dir="auto">{gateway.account}</b>; {texts.gateways.onlyYou}
+        {hasAccounts(gateway.protocol) ? (
+          <>
+            {texts.gateways.subtitle('')}
+            <b dir="auto">{gateway.database}</b>, {texts.gateways.account('')}
+            <b dir="auto">{gateway.account}</b>
+          </>
+        ) : (
+          texts.gateways.asItIs
+        )}
+        ; {texts.gateways.onlyYou}
         {gateway.keep === 'attached' && `; ${texts.gateways.attached}`}
       </p>
       <StateLine gateway={gateway} onChange={() => setChanging(true)} />

@@ -1,5 +1,6 @@
 // One row of the list of gateways: state by shape and word, where it listens, who and what for, what goes on.
 import type { GatewayDetail } from '../../../shared/app-state.ts'
+import { hasAccounts } from '../../../shared/names.ts'
 import { StateMark } from '../../components/state-mark.tsx'
 import { classNames } from '../../components/class-names.ts'
 import { formatBytes, formatClock } from '../../format.ts'
@@ -9,7 +10,8 @@ import { texts } from '../../texts.ts'
 import styles from './gateway-row.module.css'
 
 export function GatewayRow({ gateway, isProfileShown }: { gateway: GatewayDetail; isProfileShown: boolean }) {
-  const about = [gateway.account, gateway.database, ...(isProfileShown ? [gateway.profile] : [])].join(' · ')
+  const what = hasAccounts(gateway.protocol) ? [gateway.account, gateway.database] : [texts.protocol[gateway.protocol]]
+  const about = [...what, ...(isProfileShown ? [gateway.profile] : [])].join(' · ')
   return (
     <span className={styles.row}>
       <span className={styles.mark}>

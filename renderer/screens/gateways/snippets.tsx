@@ -1,4 +1,5 @@
-// Copies for every client, the last used one first in sight (kept for this window).
+// Copies for every client, the last used one first in sight (kept for this window) where the protocol
+// has it.
 import { create } from 'zustand'
 import type { GatewayDetail } from '../../../shared/app-state.ts'
 import { connectionSnippets } from '../../../shared/connection-snippets.ts'
@@ -28,7 +29,7 @@ export function Snippets({ gateway }: { gateway: GatewayDetail }) {
       <Tabs
         label={texts.gateways.copies}
         tabs={tabs}
-        value={client}
+        value={tabs.some(({ id }) => id === client) ? client : tabs[0]?.id}
         onChange={(chosen) => useChoice.setState({ client: chosen })}
       />
     </div>

@@ -3,6 +3,7 @@ import { useState } from 'react'
 import type { ResourceView } from '../../../shared/api.ts'
 import type { GatewayDetail } from '../../../shared/app-state.ts'
 import type { PosternError } from '../../../shared/errors.ts'
+import { hasAccounts } from '../../../shared/names.ts'
 import { Badge } from '../../components/badge.tsx'
 import { Button } from '../../components/button.tsx'
 import { ErrorLine } from '../../components/empty-state.tsx'
@@ -37,6 +38,7 @@ export function ResourceDetail({
   const isLive = useIsLive()
   const gateway = gateways.find((candidate) => candidate.account === account)
   const labels = labelsOf(resource)
+  const hasChoice = hasAccounts(resource.protocol)
   const isAny = resource.databases.includes(ANY)
 
   return (
@@ -68,42 +70,46 @@ export function ResourceDetail({
           else onOpen(account, database)
         }}
       >
-        <SelectField
-          label={texts.resources.account}
-          value={account}
-          onChange={(event) => setAccount(event.target.value)}
-          className={styles.choice}
-        >
-          {resource.accounts.map((name) => (
-            <option key={name} value={name}>
-              {name}
-            </option>
-          ))}
-        </SelectField>
-        {isAny ? (
-          <Field
-            label={texts.resources.database}
-            placeholder={resource.defaultDatabase}
-            value={gateway?.database ?? database}
-            disabled={gateway !== undefined}
-            maxLength={63}
-            onChange={(event) => setDatabase(event.target.value)}
-            className={styles.choice}
-          />
-        ) : (
-          <SelectField
-            label={texts.resources.database}
-            value={gateway?.database ?? (database || resource.defaultDatabase)}
-            disabled={gateway !== undefined}
-            onChange={(event) => setDatabase(event.target.value)}
-            className={styles.choice}
-          >
-            {[...new Set([...resource.databases, ...(gateway ? [gateway.database] : [])])].map((name) => (
-              <option key={name} value={name}>
-                {name}
-              </option>
-            ))}
-          </SelectField>
+        {hasChoice && (
+          <>
+            <SelectField
+              label={texts.resources.account}
+              value={account}
+              onChange={(event) => setAccount(event.target.value)}
+              className={styles.choice}
+            >
+              {resource.accounts.map((name) => (
+                <option key={name} value={name}>
+                  {name}
+                </option>
+              ))}
+            </SelectField>
+            {isAny ? (
+              <Field
+                label={texts.resources.database}
+                placeholder={resource.defaultDatabase}
+                value={gateway?.database ?? database}
+                disabled={gateway !== undefined}
+                maxLength={63}
+                onChange={(event) => setDatabase(event.target.value)}
+                className={styles.choice}
+              />
+            ) : (
+              <SelectField
+                label={texts.resources.database}
+                value={gateway?.database ?? (database || resource.defaultDatabase)}
+                disabled={gateway !== undefined}
+                onChange={(event) => setDatabase(event.target.value)}
+                className={styles.choice}
+              >
+                {[...new Set([...resource.databases, ...(gateway ? [gateway.database] : [])])].map((name) => (
+                  <option key={name} value={name}>
+                    {name}
+                  </option>
+                ))}
+              </SelectField>
+            )}
+          </>
         )}
         <Button
           type="submit"
@@ -117,53 +123,59 @@ export function ResourceDetail({
       </form>
       <ErrorLine error={error} />
 
-      <h3 className={styles.heading}>{texts.resources.accounts}</h3>
-      <Table label={texts.resources.accounts}>
-        <thead>
-          <tr>
-            <HeadCell>{texts.resources.account}</HeadCell>
-            <HeadCell>{texts.resources.databases}</HeadCell>
-            <HeadCell>{texts.resources.gateway}</HeadCell>
-          </tr>
-        </thead>
-        <tbody>
-          {resource.accounts.map((name) => {
-            const open = gateways.find((candidate) => candidate.account === name)
-            const databases = isAny ? texts.resources.anyDatabase : resource.databases.join(', ')
-            return (
-              <tr key={name}>
-                <Cell title={name}>
-                  <bdi>{name}</bdi>
-                  {name === resource.defaultAccount && (
-                    <>
-                      {' '}
-                      <Badge>{texts.resources.default}</Badge>
-                    </>
-                  )}
-                </Cell>
-                <Cell title={databases} className={styles.quiet}>
-                  {databases}
-                </Cell>
-                <Cell>
-                  {open ? (
-                    <a
-                      className={styles.gateway}
-                      href={`#/gateways/${encodeURIComponent(open.id)}`}
-                      title={texts.gatewayState[open.state]}
-                    >
-                      <StateMark gateway={open.state} />
-                      {formatAddress(open.host, open.port)}
-                    </a>
-                  ) : (
-                    <span className={styles.none}>–</span>
-                  )}
-                </Cell>
+      {hasChoice ? (
+        <>
+          <h3 className={styles.heading}>{texts.resources.accounts}</h3>
+          <Table label={texts.resources.accounts}>
+            <thead>
+              <tr>
+                <HeadCell>{texts.resources.account}</HeadCell>
+                <HeadCell>{texts.resources.databases}</HeadCell>
+                <HeadCell>{texts.resources.gateway}</HeadCell>
               </tr>
-            )
-          })}
-        </tbody>
-      </Table>
-      <p className={styles.hint}>{texts.resources.accountsHint}</p>
+            </thead>
+            <tbody>
+              {resource.accounts.map((name) => {
+                const open = gateways.find((candidate) => candidate.account === name)
+                const databases = isAny ? texts.resources.anyDatabase : resource.databases.join(', ')
+                return (
+                  <tr key={name}>
+                    <Cell title={name}>
+                      <bdi>{name}</bdi>
+                      {name === resource.defaultAccount && (
+                        <>
+                          {' '}
+                          <Badge>{texts.resources.default}</Badge>
+                        </>
+                      )}
+                    </Cell>
+                    <Cell title={databases} className={styles.quiet}>
+                      {databases}
+                    </Cell>
+                    <Cell>
+                      {open ? (
+                        <a
+                          className={styles.gateway}
+                          href={`#/gateways/${encodeURIComponent(open.id)}`}
+                          title={texts.gatewayState[open.state]}
+                        >
+                          <StateMark gateway={open.state} />
+                          {formatAddress(open.host, open.port)}
+                        </a>
+                      ) : (
+                        <span className={styles.none}>–</span>
+                      )}
+                    </Cell>
+                  </tr>
+                )
+              })}
+            </tbody>
+          </Table>
+          <p className={styles.hint}>{texts.resources.accountsHint}</p>
+        </>
+      ) : (
+        <p className={styles.hint}>{texts.resources.asItIsHint}</p>
+      )}
     </div>
   )
 }
