@@ -12,13 +12,16 @@ const DemoState = z.object({
   version: z.literal(1),
   serverPort: z.number().int(),
   postgresPort: z.number().int(),
+  /** Demos that were made before there was a greeter have none yet. */
+  greeterPort: z.number().int().optional(),
   people: z.array(Person),
   /** Database users and their passwords: the access server's secret, shown to nobody. */
   accounts: z.record(z.string(), z.string()),
   postgresDir: z.string(),
   isSetUp: z.boolean(),
 })
-export type DemoState = z.infer<typeof DemoState>
+type StoredState = z.infer<typeof DemoState>
+export type DemoState = StoredState & { greeterPort: number }
 
 export const ACCOUNTS = ['reader', 'writer', 'owner'] as const
 
@@ -27,7 +30,7 @@ const PORT_RANGE = { from: 20_000, to: 29_999 }
 const PORT_TRIES = 50
 
 /** Reads the state; undefined where there is none yet. A broken one is an error: passwords cannot be made up again. */
-export async function readState(file: string): Promise<DemoState | undefined> {
+export async function readState(file: string): Promise<StoredState | undefined> {
   const text = await readFile(file, 'utf8').catch(() => undefined)
   if (text === undefined) return undefined
   try {
@@ -44,13 +47,14 @@ export async function readState(file: string): Promise<DemoState | undefined> {
 /** Chooses ports and passwords. */
 export async function newState(postgresDir: string): Promise<DemoState> {
   const password = () => randomBytes(12).toString('base64url')
-  const serverPort = await chooseFreePort()
-  let postgresPort = serverPort
-  while (postgresPort === serverPort) postgresPort = await chooseFreePort()
+  const serverPort = await chooseFreePort([])
+  const postgresPort = await chooseFreePort([serverPort])
+  const greeterPort = await chooseFreePort([serverPort, postgresPort])
   return {
     version: 1,
     serverPort,
     postgresPort,
+    greeterPort,
     people: [
       { name: 'alice', password: password() },
       { name: 'bob', password: password(), totpSecret: new Secret({ size: 20 }).base32 },
@@ -68,10 +72,11 @@ export async function writePrivateFile(file: string, value: unknown): Promise<vo
   await rename(`${file}.new`, file)
 }
 
-async function chooseFreePort(): Promise<number> {
+/** @param others ports that are chosen already */
+export async function chooseFreePort(others: readonly number[]): Promise<number> {
   for (let attempt = 0; attempt < PORT_TRIES; attempt += 1) {
     const port = randomInt(PORT_RANGE.from, PORT_RANGE.to + 1)
-    if (await isFree(port)) return port
+    if (!others.includes(port) && (await isFree(port))) return port
   }
   throw new PosternError('port_conflict', `no free port between ${PORT_RANGE.from} and ${PORT_RANGE.to}`)
 }

@@ -13,7 +13,8 @@ import { exitCodeOf, PosternError } from '../shared/errors.ts'
 import { findDemoApp, noApp, openDemoApp } from './app.ts'
 import { CLUSTER, initialiseServer, startServer, writeServerConfig } from './access-server.ts'
 import { guardCore, stopCoreForSure } from './core-guard.ts'
-import { isFree, newState, readState, writePrivateFile, type DemoState } from './demo-state.ts'
+import { chooseFreePort, isFree, newState, readState, writePrivateFile, type DemoState } from './demo-state.ts'
+import { startGreeter } from './greeter.ts'
 import { HELP, parseOptions, type DemoOptions } from './options.ts'
 import { describeResources } from './people-and-roles.ts'
 import { defaultDataDir, preparePlaces, type Places } from './places.ts'
@@ -73,9 +74,10 @@ async function start(
   log: Logger,
   signal: AbortSignal,
 ): Promise<{ ready: ReadyFile; broken: Promise<never> }> {
-  const state = await prepareState(places)
+  const { state, isNew } = await prepareState(places)
   await checkPort(state.serverPort, 'the access server', places)
   await checkPort(state.postgresPort, 'PostgreSQL', places)
+  await checkPort(state.greeterPort, 'the greeter', places)
 
   const progress = (text: string) => process.stderr.write(`${text}\n`)
   if (!state.isSetUp) progress('First start: making PostgreSQL and the access server …')
@@ -87,6 +89,8 @@ async function start(
     log,
   })
   started.push(() => postgres.stop())
+  const greeter = await startGreeter(state.greeterPort, () => new Date())
+  started.push(() => greeter.stop())
 
   await writeServerConfig(places, state.serverPort)
   const setupCode = state.isSetUp ? undefined : await makeServerAnew(places)
@@ -98,8 +102,13 @@ async function start(
   const address = `127.0.0.1:${state.serverPort}`
   const caFile = path.join(places.serverDir, 'ca.pem')
   const setUp = { places, state, address, caFile, version: readVersion() }
-  if (setupCode !== undefined) {
-    await setUpCluster({ ...setUp, setupCode }, signal)
+  if (isNew || setupCode !== undefined) {
+    await setUpCluster({ ...setUp, setupCode }, signal).catch((cause: unknown) => {
+      if (signal.aborted || setupCode !== undefined) throw cause
+      // Somebody has changed the administrator's password, for one.
+      const text = `the demo of an earlier version in ${places.dataDir} cannot be brought up to date`
+      throw new PosternError('misconfigured', `${text}: remove that directory to begin anew`, { cause })
+    })
     await writePrivateFile(places.stateFile, { ...state, isSetUp: true })
   }
   await trustCluster(setUp, signal)
@@ -126,14 +135,20 @@ async function start(
   }
 }
 
-async function prepareState(places: Places): Promise<DemoState> {
+/** `isNew`: what it says has to be applied to the server. */
+async function prepareState(places: Places): Promise<{ state: DemoState; isNew: boolean }> {
   const known = await readState(places.stateFile)
-  if (known !== undefined) return known
+  if (known !== undefined) {
+    const { greeterPort } = known
+    if (greeterPort !== undefined) return { state: { ...known, greeterPort }, isNew: false }
+    const added = await chooseFreePort([known.serverPort, known.postgresPort])
+    return { state: { ...known, greeterPort: added }, isNew: true }
+  }
   // Without our passwords an older cluster there is of no use: its data directory was removed, or its first start was torn.
   await rm(places.postgresDir, { recursive: true, force: true })
   const state = await newState(places.postgresDir)
   await writePrivateFile(places.stateFile, state)
-  return state
+  return { state, isNew: true }
 }
 
 /** A first start that was torn is begun again, with what depends on the server's keys. */

@@ -1,5 +1,6 @@
 // Who may do what in the demo, as the documents of `postern admin apply`. Used by set-up.ts. Pure.
 import type { AdminDocument } from '../shared/api.ts'
+import { TCP_ACCOUNT } from '../shared/names.ts'
 import type { DemoState } from './demo-state.ts'
 
 type ResourceDocument = Extract<AdminDocument, { kind: 'resource' }>
@@ -25,21 +26,25 @@ const RESOURCES = [
   },
 ] as const
 
+const GREETER = 'greeter'
+
 /** What the ready line and the printed help say about the resources. */
-export const describeResources = () =>
-  RESOURCES.map(({ name, accounts }) => ({
+export const describeResources = () => [
+  ...RESOURCES.map(({ name, accounts }) => ({
     name,
     protocol: 'postgres' as const,
     accounts: [...accounts],
     defaultAccount: accounts[0],
     databases: [name],
-  }))
+  })),
+  { name: GREETER, protocol: 'tcp' as const, accounts: [TCP_ACCOUNT], defaultAccount: TCP_ACCOUNT, databases: [] },
+]
 
 /** carol, the administrator, is made by the setup code; everybody and everything else is declared here. */
 export const ADMINISTRATOR = 'carol'
 
 export const PEOPLE = {
-  alice: 'developer: reads and writes orders, writes playground',
+  alice: 'developer: reads and writes orders, writes playground, reaches greeter',
   bob: 'analyst, with TOTP: reads analytics only',
   carol: 'administrator: everything, and the audit log',
 } as const
@@ -58,6 +63,16 @@ export function demoDocuments(state: DemoState): AdminDocument[] {
     defaultDatabase: name,
     accounts: accounts.map((account) => ({ name: account, password: state.accounts[account] ?? '' })),
   }))
+  const greeter: ResourceDocument = {
+    kind: 'resource',
+    name: GREETER,
+    protocol: 'tcp',
+    description: 'A line service on plain TCP: nc is enough',
+    address: `127.0.0.1:${state.greeterPort}`,
+    labels: { env: 'dev', team: 'platform' },
+    via: 'direct',
+    accounts: [{ name: TCP_ACCOUNT }],
+  }
   const people: AdminDocument[] = state.people
     .filter(({ name }) => name !== ADMINISTRATOR)
     .map(({ name, password, totpSecret }) => ({
@@ -71,6 +86,7 @@ export function demoDocuments(state: DemoState): AdminDocument[] {
     }))
   return [
     ...resources,
+    greeter,
     {
       kind: 'role',
       name: 'developer',
@@ -78,6 +94,7 @@ export function demoDocuments(state: DemoState): AdminDocument[] {
       allow: [
         { resources: ['orders'], accounts: ['reader', 'writer'], databases: ['orders'] },
         { labels: { env: 'dev' }, accounts: ['writer', 'reader'], databases: ['playground'] },
+        { resources: [GREETER], accounts: [TCP_ACCOUNT], databases: ['*'] },
       ],
     },
     {

@@ -64,6 +64,7 @@ Or in another terminal:
   ${launcher} gateway open orders          prints a URL and stays; then, in a third terminal:
   psql "URL" -c "select status, count(*), sum(total) from orders group by status"
   ${launcher} db query orders "select name, city from customers limit 5"      needs no psql
+  ${launcher} gateway open greeter         plain TCP; in another terminal: nc 127.0.0.1 PORT
 
 To watch a login expire while psql waits for you: end this with Ctrl-C, start it again with
   npm start -- --user-ttl 60s --route-ttl 20s

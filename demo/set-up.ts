@@ -1,5 +1,5 @@
 // Sets the demo's access server up as an administrator would: through the client core and the server's API. Used by main.ts
-// on the first start, and (trust) on every start.
+// on the first start of this version, and (trust) on every start.
 import { readFile, rm } from 'node:fs/promises'
 import { connectToCore, stopCore, type CoreConnection } from '../client/connect.ts'
 import { PosternError } from '../shared/errors.ts'
@@ -9,8 +9,14 @@ import type { Places } from './places.ts'
 
 export type SetUp = { places: Places; state: DemoState; address: string; caFile: string; version: string }
 
-/** The first administrator by the setup code, then everybody and everything else in one `admin apply`. */
-export async function setUpCluster(options: SetUp & { setupCode: string }, signal: AbortSignal): Promise<void> {
+/**
+ * The first administrator by the setup code (who is there already without one), then everybody and everything else in one
+ * `admin apply`.
+ */
+export async function setUpCluster(
+  options: SetUp & { setupCode: string | undefined },
+  signal: AbortSignal,
+): Promise<void> {
   const { places, state } = options
   const carol = state.people.find(({ name }) => name === ADMINISTRATOR)
   if (carol === undefined) throw new PosternError('internal', 'the demo has no administrator')
@@ -23,7 +29,7 @@ export async function setUpCluster(options: SetUp & { setupCode: string }, signa
       profile,
       user: carol.name,
       password: carol.password,
-      setupCode: options.setupCode,
+      ...(options.setupCode === undefined ? {} : { setupCode: options.setupCode }),
     })
     await core.call('api.call', {
       profile,

@@ -65,7 +65,7 @@ it('G17: npm start makes a demo, a second start says the same, SIGTERM ends all 
     ['bob', true],
     ['carol', false],
   ])
-  expect(ready.resources.map(({ name }) => name)).toEqual(['orders', 'analytics', 'playground'])
+  expect(ready.resources.map(({ name }) => name)).toEqual(['orders', 'analytics', 'playground', 'greeter'])
   expect(statSync(path.join(dataDir, 'demo.json')).mode & 0o777).toBe(0o600)
   expect(statSync(ready.home).mode & 0o777).toBe(0o700)
 

@@ -56,6 +56,8 @@ export class FakeAccessServer {
   rawAnswer: { body: string; contentType: string; cut?: boolean | 'headers'; path?: string } | undefined
   /** What the resources named here look like beyond their name. */
   resourceDetails = new Map<string, object>()
+  /** What stands behind routes of plain TCP; an echo by default. */
+  serveTcp: (socket: TLSSocket) => void = (socket) => void socket.pipe(socket)
   /** Held before a login is answered. */
   beforeLogin: (() => Promise<void>) | undefined
   /** Names everybody's certificates wrongly. */
@@ -229,6 +231,10 @@ export class FakeAccessServer {
     }
     socket.write(encodePreamble({ ok: { version: 1, sessionId: `s-${identity.routeId}`, serverTime } }))
     const never = new AbortController().signal
+    if (alpn === ALPN.tcp) {
+      this.serveTcp(socket)
+      return
+    }
     if (isCancel) {
       this.seen.cancels.push(await readBytes(socket, 16, never))
       socket.end()
@@ -308,3 +314,12 @@ const resourceView = (name: string) => ({
   databases: ['*'],
   defaultDatabase: name,
 })
+
+/** What `resourceDetails` makes a resource of plain TCP. */
+export const TCP_RESOURCE = {
+  protocol: 'tcp',
+  accounts: ['tcp'],
+  defaultAccount: 'tcp',
+  databases: [],
+  defaultDatabase: '',
+}
