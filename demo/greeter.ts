@@ -1,5 +1,5 @@
 // The demo's plain TCP service: greets whoever connects and answers each line, so that one can see a tcp resource work with
-// nothing but `nc`. Used by main.ts.
+// nothing but `nc`. Used by start-demo.ts.
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
 import { PosternError } from '../shared/errors.ts'
