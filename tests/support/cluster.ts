@@ -18,6 +18,10 @@ export const BOB = { name: 'bob', password: 'correct horse bob', totpSecret: 'JB
 export const ADMIN = { name: 'root', password: 'correct horse root' }
 
 export type ClusterOptions = {
+  /** Its name, and that of profiles for it. */
+  name?: string
+  /** Of PostgreSQL. */
+  maxConnections?: number
   userTtl?: string
   routeTtl?: string
   /** Further lines of the server's YAML settings. */
@@ -135,7 +139,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
     dataDir: join(directory, 'postgres'),
     port: await freePort(),
     durable: false,
-    maxConnections: 200,
+    maxConnections: options.maxConnections ?? 200,
     initialSql: [{ database: 'postgres', sql: DATABASE_SQL }],
     signal: AbortSignal.timeout(60_000),
     log,
@@ -145,7 +149,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
   const configFile = join(directory, 'server.yaml')
   await writeFile(
     configFile,
-    `cluster: test\nlisten: ${address}\ndataDir: ${join(directory, 'server')}\nlog: { level: info, file: ${join(directory, 'server.log')} }\n${options.settings ?? ''}\n`,
+    `cluster: ${options.name ?? 'test'}\nlisten: ${address}\ndataDir: ${join(directory, 'server')}\nlog: { level: info, file: ${join(directory, 'server.log')} }\n${options.settings ?? ''}\n`,
   )
   const init = await run(process.execPath, [SERVER, 'init', '--config', configFile, '--json'])
   if (init.code !== 0) throw new Error(`server init failed: ${init.stderr}`)
