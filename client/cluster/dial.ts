@@ -6,6 +6,7 @@ import { PosternError } from '../../shared/errors.ts'
 import type { Alpn, RouteIdentity } from '../../shared/names.ts'
 import type { Cluster } from './address.ts'
 import type { NoteServerTime } from './clock.ts'
+import { dialTurn } from './dial-turns.ts'
 import type { KeyedCertificate } from './keyed-certificate.ts'
 import { connectTls, unreachable } from './tls.ts'
 
@@ -30,6 +31,7 @@ export async function dialRoute(options: {
   const deadline = AbortSignal.timeout(DIAL_DEADLINE_MS)
   const signal = AbortSignal.any([deadline, options.signal])
   try {
+    await dialTurn()
     const socket = await connectTls({ address: cluster.address, alpn, context: certificate.context, signal })
     const link = linkOf(socket)
     try {
