@@ -165,6 +165,8 @@ export const CALLS = {
       database: z.string().min(1).max(63).optional(),
       port: z.number().int().min(1).max(65535).optional(),
       keep: z.enum(['attached', 'detached']),
+      /** The core has ended under a host that had it open: it listens at once, and the first connection gets its certificate (G17). */
+      isAgain: z.boolean().optional(),
     }),
     /** `owned`: this host opened it and closes it; false if it was open already (G16). */
     result: z.object({ gateway: GatewayView, owned: z.boolean() }),

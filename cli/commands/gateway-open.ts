@@ -51,6 +51,7 @@ export async function openGateway(context: Context, resource: string, options: G
           account: gateway.account,
           ...(gateway.database === '' ? {} : { database: gateway.database }),
           port: gateway.port,
+          isAgain: true,
         }
         show(context, gateway, { ...details, isAgain, json: options.json ?? false })
       })

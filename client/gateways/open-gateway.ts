@@ -14,7 +14,7 @@ type Deps = { gateways: Gateways; requests: LoginRequests; renewalOf: (profile: 
 
 /**
  * Opens a gateway for a host. A login that has expired is asked for through that host; where it cannot ask, a gateway that is
- * known opens as *needs login*, an unknown one does not.
+ * known opens as *needs login*, an unknown one does not. One that is opened again after a crash listens before anything else.
  * @throws PosternError `login_required`, `resource_denied`, `port_conflict`, `bad_request` (a database where there are none), or
  * the server's refusal
  */
@@ -55,6 +55,8 @@ export async function openGateway(
     { protocol, account, database: asked.database ?? target.database, port: asked.port, keep: asked.keep },
     host,
     async (route, abandoned) => {
+      // As a gateway that is restored: whoever uses it gets it going, not whoever holds the terminal.
+      if (asked.isAgain && only) return
       try {
         if (canAsk) await renewal.renew(route, wanting, abandoned)
         else await renewal.reissue(route, abandoned)

@@ -53,6 +53,7 @@ it('G17: a core that dies is started again with the same gateway on the same por
     account: 'reader',
     database: 'orders',
     port: 21_000,
+    isAgain: true,
   })
   await context.outShows('"listening"')
   context.interruptNow()
