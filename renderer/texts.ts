@@ -94,6 +94,7 @@ export const texts = {
     list: 'Resources',
     reload: 'Reload resources',
     open: 'Open',
+    openOnly: (resource: string) => `Open ${resource}`,
     openAs: (resource: string, account: string) => `Open ${resource} as ${account}`,
     openGateway: 'Open gateway',
     goToGateway: 'Go to gateway',

@@ -5,6 +5,7 @@ import { LineCounter, parseAllDocuments } from 'yaml'
 import type { z } from 'zod'
 import { AdminDocument, ApplyResponse } from '../../shared/api.ts'
 import { PosternError } from '../../shared/errors.ts'
+import { RESOURCE_PROTOCOLS } from '../../shared/names.ts'
 import { callApi } from '../call-api.ts'
 import type { Context, Core } from '../context.ts'
 import { readLines } from '../read-stdin.ts'
@@ -93,5 +94,7 @@ function describeIssue(issue: z.core.$ZodIssue): string {
   }
   if (issue.code === 'invalid_union' && (place === 'kind' || place === ''))
     return 'kind: must be one of resource, role, user, grant'
+  if (issue.code === 'invalid_union' && place === 'protocol')
+    return `protocol: must be one of ${RESOURCE_PROTOCOLS.join(', ')}`
   return `${place === '' ? 'the document' : place}: ${issue.message}`
 }

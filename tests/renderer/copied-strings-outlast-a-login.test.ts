@@ -50,4 +50,22 @@ describe('connection snippets', () => {
     expect(textOf('psql', target, 'win32')).toMatch(/^psql "postgresql:.*"$/)
     expect(textOf('env', target, 'win32')).toContain("$env:PGHOST = '127.0.0.1'")
   })
+
+  it('DB6: of plain TCP one copies where it is, and nothing that names an account, a database or PostgreSQL', () => {
+    const target = gateway('cache', 16400, 'listening', {
+      protocol: 'tcp',
+      account: 'tcp',
+      database: '',
+      url: 'tcp://127.0.0.1:16400',
+      env: { HOST: '127.0.0.1', PORT: '16400' },
+    })
+    const texts = (platform: string) => connectionSnippets(target, platform).map(({ id, text }) => [id, text])
+    expect(texts('linux')).toEqual([
+      ['address', '127.0.0.1:16400'],
+      ['nc', 'nc 127.0.0.1 16400'],
+      ['url', 'tcp://127.0.0.1:16400'],
+      ['env', 'export HOST=127.0.0.1\nexport PORT=16400'],
+    ])
+    expect(texts('win32').map(([id]) => id)).toEqual(['address', 'url', 'env'])
+  })
 })

@@ -65,6 +65,23 @@ describe('which accounts and databases', () => {
   })
 })
 
+it.each([['tcp'], ['*']])(
+  'DB6: accounts %s of a rule allow the one account of a tcp resource, which has no databases',
+  (account) => {
+    const cache = ResourceSpec.parse({ kind: 'resource', name: 'cache', protocol: 'tcp', address: 'cache1:6400' })
+    const role = RoleSpec.parse({ kind: 'role', name: 'r', allow: [{ resources: ['cache'], accounts: [account] }] })
+    expect(viewOf(cache, [{ role, until: null }])).toMatchObject({
+      protocol: 'tcp',
+      accounts: ['tcp'],
+      defaultAccount: 'tcp',
+      databases: [],
+      defaultDatabase: '',
+    })
+    const other = RoleSpec.parse({ kind: 'role', name: 'r', allow: [{ resources: ['cache'], accounts: ['reader'] }] })
+    expect(viewOf(cache, [{ role: other, until: null }])).toBeUndefined()
+  },
+)
+
 it('C2: access lasts until the latest grant that gives it ends', () => {
   const rule = { resources: ['orders'], accounts: ['reader'] }
   const early = new Date('2026-01-01T00:00:00Z')

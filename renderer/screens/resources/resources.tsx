@@ -3,6 +3,7 @@
 import { Database, RotateCw, SearchX, ServerOff } from 'lucide-react'
 import { useDeferredValue, useMemo, useState } from 'react'
 import type { ResourceView } from '../../../shared/api.ts'
+import { hasAccounts } from '../../../shared/names.ts'
 import type { ProfileView } from '../../../shared/rpc.ts'
 import { Button, IconButton } from '../../components/button.tsx'
 import { EmptyState, ErrorLine, ErrorState } from '../../components/empty-state.tsx'
@@ -141,7 +142,7 @@ function Browser({ profile, listing }: { profile: ProfileView; listing: Resource
                   tabIndex={tabIndex}
                   className={styles.open}
                   isPending={opening === `${resource.name}\n${resource.defaultAccount}`}
-                  aria-label={texts.resources.openAs(resource.name, resource.defaultAccount)}
+                  aria-label={openLabel(resource)}
                   onClick={() => {
                     setSelected(resource.name)
                     activate(resource)
@@ -171,3 +172,6 @@ function Browser({ profile, listing }: { profile: ProfileView; listing: Resource
 }
 
 const nameOf = (resource: ResourceView): string => resource.name
+
+const openLabel = ({ name, protocol, defaultAccount }: ResourceView): string =>
+  hasAccounts(protocol) ? texts.resources.openAs(name, defaultAccount) : texts.resources.openOnly(name)
