@@ -1,5 +1,6 @@
 // Link: the duplex byte channel that gateways and engines are given, whatever carries the bytes (a socket, TLS, later a
 // multiplexed tunnel or an agent's stream). Half-close is kept, back-pressure is the stream's.
+import { Socket } from 'node:net'
 import { finished } from 'node:stream/promises'
 import type { Duplex } from 'node:stream'
 
@@ -9,18 +10,26 @@ export interface Link {
   /** Resolves, never rejects, when both directions are over and the resource is released. */
   readonly closed: Promise<void>
   /**
-   * Copies both directions until both are over. An end on one side half-closes the other; an error on either destroys
-   * both. Resolves when both links are closed; never rejects (the error is in `cause`).
+   * Copies both directions until both are over. An end on one side half-closes the other; an error on either resets
+   * both, so that what was broken off does not look finished. Resolves when both links are closed; never rejects (the error is in `cause`).
    */
   pumpTo(other: Link): Promise<PumpOutcome>
   /** Now: drops the bytes that wait. Idempotent. */
   destroy(error?: Error): void
+  /**
+   * Now, and the other end sees an error instead of an end (TCP RST), where what carries the bytes knows such a thing. A TLS
+   * connection that is merely closed looks like a good end to Node's side of it, close_notify or not.
+   */
+  reset(): void
 }
 
 export type PumpOutcome = { cause: Error | undefined }
 
-/** A Link on any Node duplex (TCP or Unix socket, TLS socket). The stream must have been made with `allowHalfOpen`. */
-export function linkOf(stream: Duplex): Link {
+/**
+ * A Link on any Node duplex (TCP or Unix socket, TLS socket). The stream must have been made with `allowHalfOpen`.
+ * @param transport the TCP socket below it, if that is another one (TLS)
+ */
+export function linkOf(stream: Duplex, transport: Duplex = stream): Link {
   const closed = new Promise<void>((resolve) => {
     if (stream.closed) resolve()
     else stream.once('close', resolve)
@@ -32,8 +41,22 @@ export function linkOf(stream: Duplex): Link {
     closed,
     pumpTo: (other) => pumpBetween(link, other),
     destroy: (error) => void stream.destroy(error),
+    reset() {
+      resetTransport(transport)
+      stream.destroy()
+    },
   }
   return link
+}
+
+function resetTransport(transport: Duplex): void {
+  if (!(transport instanceof Socket) || transport.destroyed) return
+  try {
+    transport.resetAndDestroy()
+  } catch {
+    // Not on TCP (a Unix socket, TLS on its own): closing is all there is.
+    transport.destroy()
+  }
 }
 
 async function pumpBetween(a: Link, b: Link): Promise<PumpOutcome> {
@@ -51,8 +74,8 @@ async function copyOneWay(from: Link, to: Link): Promise<Error | undefined> {
     await Promise.all([finished(from.stream, { writable: false }), finished(to.stream, { readable: false })])
     return undefined
   } catch (error) {
-    from.destroy()
-    to.destroy()
+    from.reset()
+    to.reset()
     return error as Error
   }
 }

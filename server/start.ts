@@ -100,12 +100,12 @@ export async function startServer(
     material: await authority.serverTls(config.serverNames),
     clientCas: authority.trustedUserCas().map((certificate) => certificate.toString()),
     log,
-    onConnection: (socket, alpn) => {
+    onConnection: (socket, alpn, transport) => {
       if (alpn === ALPN.web || alpn === ALPN.control) {
         web.handleConnection(socket)
         return
       }
-      const served = serveRouteConnection(socket, alpn, {
+      const served = serveRouteConnection(socket, alpn, transport, {
         ...{ access, sessions, engines, audit, reportError, now, log },
         newId: randomUUID,
         stopping: stopping.signal,

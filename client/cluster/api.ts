@@ -31,7 +31,7 @@ export async function callApi<T>(context: ApiContext, call: ApiRequest, schema: 
   const deadline = AbortSignal.timeout(API_DEADLINE_MS)
   const signal = AbortSignal.any([deadline, context.signal])
   try {
-    const socket = await connectTls({
+    const { socket } = await connectTls({
       address: cluster.address,
       alpn: certificate ? ALPN.control : ALPN.web,
       context: certificate?.context ?? anonymousContext(cluster.caPem),

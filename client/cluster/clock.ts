@@ -63,7 +63,7 @@ export async function explainDateError(
 ): Promise<unknown> {
   let serverMs: number
   try {
-    const socket = await connectTls({
+    const { socket } = await connectTls({
       address: cluster.address,
       alpn: ALPN.web,
       context: anonymousContext(cluster.caPem),

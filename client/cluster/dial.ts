@@ -32,8 +32,13 @@ export async function dialRoute(options: {
   const signal = AbortSignal.any([deadline, options.signal])
   try {
     await dialTurn()
-    const socket = await connectTls({ address: cluster.address, alpn, context: certificate.context, signal })
-    const link = linkOf(socket)
+    const { socket, transport } = await connectTls({
+      address: cluster.address,
+      alpn,
+      context: certificate.context,
+      signal,
+    })
+    const link = linkOf(socket, transport)
     try {
       const preamble = await readPreamble(socket, signal)
       if ('ok' in preamble) {

@@ -1,5 +1,6 @@
 // One TLS 1.3 connection to an access server, verified, with an ALPN name: what API calls, trust and route dials stand on.
 // Turns every way in which that can fail into an error that says what was wrong and what to do.
+import { connect as connectTcp, type Socket } from 'node:net'
 import { connect, createSecureContext, type ConnectionOptions, type SecureContext, type TLSSocket } from 'node:tls'
 import { PosternError } from '../../shared/errors.ts'
 import type { Alpn } from '../../shared/names.ts'
@@ -23,55 +24,75 @@ export type TlsOptions = {
   isVerified?: boolean
 }
 
+/** `transport` is the TCP connection below `socket`. */
+export type TlsConnection = { socket: TLSSocket; transport: Socket }
+
 /**
  * Connects, verifies the server's chain and name, and checks the ALPN answer. The socket keeps half-close; the caller owns it.
  * No session is ever resumed. Under TLS 1.3 success here says nothing yet about our own certificate (see dial.ts).
  * @throws PosternError `server_unreachable`, `server_untrusted`, `protocol`; the signal's reason if that aborts
  */
-export function connectTls(options: TlsOptions): Promise<TLSSocket> {
+export async function connectTls(options: TlsOptions): Promise<TlsConnection> {
   const { address, alpn, context, signal, isVerified = true } = options
+  signal.throwIfAborted()
+  const transport = connectTcp({
+    host: address.host,
+    port: address.port,
+    allowHalfOpen: true,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: KEEP_ALIVE_MS,
+  })
+  await opened(transport, 'connect', address, signal)
+  // The typings forget allowHalfOpen, without which a client's FIN would cut the server's answer off.
+  const connection: ConnectionOptions & { allowHalfOpen: boolean } = {
+    socket: transport,
+    host: address.host,
+    ...(address.serverName === undefined ? {} : { servername: address.serverName }),
+    ALPNProtocols: [alpn],
+    secureContext: context,
+    rejectUnauthorized: isVerified,
+    allowHalfOpen: true,
+  }
+  const socket = connect(connection)
+  await opened(socket, 'secureConnect', address, signal)
+  if (socket.alpnProtocol !== alpn) {
+    socket.destroy()
+    throw notAnAccessServer(address)
+  }
+  return { socket, transport }
+}
+
+/** Resolves on `event`; otherwise destroys the socket and rejects with what happened to it, in words. */
+function opened(
+  socket: Socket,
+  event: 'connect' | 'secureConnect',
+  address: Address,
+  signal: AbortSignal,
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    if (signal.aborted) {
-      reject(signal.reason as Error)
-      return
-    }
-    // The typings forget allowHalfOpen, without which a client's FIN would cut the server's answer off.
-    const connection: ConnectionOptions & { allowHalfOpen: boolean } = {
-      host: address.host,
-      port: address.port,
-      ...(address.serverName === undefined ? {} : { servername: address.serverName }),
-      ALPNProtocols: [alpn],
-      secureContext: context,
-      rejectUnauthorized: isVerified,
-      allowHalfOpen: true,
-    }
-    const socket = connect(connection)
     const settle = (act: () => void) => {
       signal.removeEventListener('abort', onAbort)
-      socket.off('error', onError).off('secureConnect', onSecure).off('close', onClose)
+      socket.off(event, onOpen).off('error', onError).off('close', onClose)
+      // Errors that follow must not end the process; whoever uses the socket learns of its end.
+      socket.on('error', () => undefined)
       act()
     }
     const fail = (error: Error) =>
       settle(() => {
-        // Errors that follow the one that is reported must not end the process.
-        socket.on('error', () => undefined)
         socket.destroy()
         reject(error)
       })
+    const onOpen = () => settle(resolve)
     const onAbort = () => fail(signal.reason as Error)
     const onError = (error: Error) => fail(explainTlsError(error, address))
     const onClose = () => fail(unreachable(address, 'it closed the connection'))
-    const onSecure = () => {
-      if (socket.alpnProtocol !== alpn) {
-        fail(notAnAccessServer(address))
-        return
-      }
-      socket.setNoDelay(true)
-      socket.setKeepAlive(true, KEEP_ALIVE_MS)
-      settle(() => resolve(socket))
+    if (signal.aborted) {
+      onAbort()
+      return
     }
     signal.addEventListener('abort', onAbort, { once: true })
-    socket.on('error', onError).on('secureConnect', onSecure).on('close', onClose)
+    socket.on(event, onOpen).on('error', onError).on('close', onClose)
   })
 }
 

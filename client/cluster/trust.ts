@@ -63,7 +63,7 @@ function parsePin(pin: string): string {
 async function fetchCa(address: Address, signal: AbortSignal): Promise<string> {
   const deadline = AbortSignal.timeout(TRUST_DEADLINE_MS)
   try {
-    const socket = await connectTls({
+    const { socket } = await connectTls({
       address,
       alpn: ALPN.web,
       context: createSecureContext({ minVersion: TLS_VERSION, maxVersion: TLS_VERSION }),

@@ -99,8 +99,8 @@ async function carrySession(
   context.onOutcome(undefined)
   const here = linkOf(socket)
   const onClosing = () => {
-    here.destroy()
-    link.destroy()
+    here.reset()
+    link.reset()
   }
   signal.addEventListener('abort', onClosing, { once: true })
   try {

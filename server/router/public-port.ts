@@ -20,8 +20,8 @@ export type PublicPortOptions = {
   material: { key: string; cert: string }
   /** Names of the CAs in the certificate request, PEM; verification itself is access-check's. */
   clientCas: string[]
-  /** A finished handshake; `alpn` is one of ours. The callee owns the socket. */
-  onConnection: (socket: tls.TLSSocket, alpn: Alpn) => void
+  /** A finished handshake over `transport`; `alpn` is one of ours. The callee owns the socket. */
+  onConnection: (socket: tls.TLSSocket, alpn: Alpn, transport: net.Socket) => void
   log: Logger
 }
 
@@ -35,6 +35,8 @@ export interface PublicPort {
 }
 
 const ROUTE_ALPN: readonly Alpn[] = [ALPN.control, ALPN.postgres, ALPN.postgresCancel, ALPN.tcp]
+
+const peerOf = (socket: net.Socket): string => `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`
 
 /** Which listener serves a ClientHello with these ALPN names: the first of the client's names that is ours decides. */
 function listenerFor(names: readonly string[]): { listener: 'web' | 'route'; alpn: Alpn } | undefined {
@@ -52,7 +54,8 @@ function listenerFor(names: readonly string[]): { listener: 'web' | 'route'; alp
  */
 export async function openPublicPort(options: PublicPortOptions): Promise<PublicPort> {
   const { log } = options
-  const sockets = new Set<net.Socket>()
+  /** By the other end's address, under which the TLS socket above it is known, too. */
+  const sockets = new Map<string, net.Socket>()
   const common: tls.TlsOptions = {
     ...options.material,
     minVersion: 'TLSv1.3',
@@ -73,7 +76,8 @@ export async function openPublicPort(options: PublicPortOptions): Promise<Public
   for (const [server, kind] of [[web, 'web'] as const, [route, 'route'] as const]) {
     server.on('secureConnection', (socket) => {
       const chosen = typeof socket.alpnProtocol === 'string' ? listenerFor([socket.alpnProtocol]) : undefined
-      if (chosen?.listener === kind) options.onConnection(socket, chosen.alpn)
+      const transport = sockets.get(peerOf(socket))
+      if (chosen?.listener === kind && transport) options.onConnection(socket, chosen.alpn, transport)
       else socket.destroy()
     })
     server.on('tlsClientError', (error, socket) => {
@@ -86,8 +90,11 @@ export async function openPublicPort(options: PublicPortOptions): Promise<Public
   const accept = net.createServer(
     { allowHalfOpen: true, pauseOnConnect: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 },
     (socket) => {
-      sockets.add(socket)
-      socket.once('close', () => sockets.delete(socket))
+      const peer = peerOf(socket)
+      sockets.set(peer, socket)
+      socket.once('close', () => {
+        if (sockets.get(peer) === socket) sockets.delete(peer)
+      })
       socket.on('error', (error) => log.debug({ err: error, address: socket.remoteAddress }, 'connection failed'))
       peek(socket, (hello) => {
         // Without ALPN the route listener's callback is not called; both listeners then refuse in `secureConnection`,
@@ -118,7 +125,7 @@ export async function openPublicPort(options: PublicPortOptions): Promise<Public
     stopAccepting: () => void stopAccepting(),
     destroy: async () => {
       const stopped = stopAccepting()
-      for (const socket of sockets) socket.destroy()
+      for (const socket of sockets.values()) socket.destroy()
       await stopped
     },
   }

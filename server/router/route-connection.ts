@@ -1,5 +1,6 @@
 // One connection on a protocol's ALPN name, from the handshake to its engine: certificate → identity, login, route → role and
 // grant → session → engine, which says ok in the preamble. Every refusal is said in the preamble (C5), logged, and audited.
+import type { Socket } from 'node:net'
 import type tls from 'node:tls'
 import type { Logger } from 'pino'
 import { ALPN, PROTOCOL_VERSION, type Alpn, type ResourceProtocol } from '../../shared/names.ts'
@@ -43,17 +44,19 @@ const REFUSAL_LINGER_MS = 2000
 /**
  * Serves one connection to its end. Resolves when everything that it opened is released; never rejects.
  * @param socket a finished handshake, certificate not yet judged
+ * @param transport the TCP connection below it
  */
 export async function serveRouteConnection(
   socket: tls.TLSSocket,
   alpn: Alpn,
+  transport: Socket,
   options: RouteConnectionOptions,
 ): Promise<void> {
   const { audit, now } = options
   const address = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`
   const connectionId = options.newId()
   const log = options.log.child({ connection: connectionId, address, alpn })
-  const link = linkOf(socket)
+  const link = linkOf(socket, transport)
   let route: Route | undefined
   const progress = { isAdmitted: false }
   const sayOk = (sessionId: string): Promise<void> => {

@@ -145,6 +145,25 @@ describe('a tcp resource', () => {
     await until(() => service.living === 0, 'all connections of the service to end')
   })
 
+  it('G1: what one side breaks off looks broken off on the other, never like a good end', async () => {
+    // Only once the question is there: a reset at once may also be a target that could not be reached.
+    service.serve = (socket) =>
+      socket.once('data', () => socket.write('half of the an', () => socket.resetAndDestroy()))
+    const asker = connect()
+    asker.write('the question')
+    await expect(text(asker)).rejects.toMatchObject({ code: 'ECONNRESET' })
+
+    const broken = Promise.withResolvers<unknown>()
+    service.serve = (socket) => {
+      text(socket).then(() => broken.resolve('ended'), broken.resolve)
+      socket.write('go on')
+    }
+    const teller = connect()
+    await once(teller, 'data')
+    teller.write('half of the st', () => teller.resetAndDestroy())
+    expect(await broken.promise).toMatchObject({ code: 'ECONNRESET' })
+  })
+
   it(
     'G2, G13: through an expired login a service that speaks first is heard, and what was said before it arrives once',
     { timeout: 60_000 },
@@ -217,10 +236,10 @@ describe('a tcp resource', () => {
         client.write('hello')
         await once(client, 'data')
       }
-      const ends = running.map((client) => once(client, 'close'))
-      for (const client of running) client.once('end', () => client.destroy())
+      const ended = Promise.allSettled(running.map((client) => text(client)))
       await cluster.apply('{ kind: role, name: builder, allow: [] }')
-      await Promise.all(ends)
+      const reset = expect.objectContaining({ reason: expect.objectContaining({ code: 'ECONNRESET' }) })
+      expect(await ended).toEqual([reset, reset])
       expect(await text(connect())).toBe('')
       await until(async () => (await stateOf('cache')).state === 'refused', 'the gateway to say so')
       expect((await stateOf('cache')).stateText).toMatch(/cache.*may use/)

@@ -80,14 +80,17 @@ async function reachTarget(
 const unreachable = (resource: string): string =>
   `the access server cannot reach ${resource}; it may be down: try again later, else ask the administrator of the access server`
 
-/** Copies until both sides are over, or at once until the session's end. Resolves when both are released. */
+/**
+ * Copies until both sides are over. The session's end breaks both off at once, which neither can take for a good end.
+ * Resolves when both are released.
+ */
 async function carry({ link, signal }: EngineConnection, target: Link): Promise<'client' | 'target'> {
   let first: 'client' | 'target' | undefined
   for (const [side, { stream }] of [['client', link] as const, ['target', target] as const])
     for (const event of ['end', 'error', 'close']) stream.once(event, () => (first ??= side))
   const stop = () => {
-    link.destroy()
-    target.destroy()
+    link.reset()
+    target.reset()
   }
   signal.addEventListener('abort', stop, { once: true })
   try {
