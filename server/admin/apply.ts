@@ -72,7 +72,7 @@ export async function applyDocuments(
 async function readConcerned(db: Db, changed: readonly AdminDocument[]): Promise<ApplyOutcome['concerned']> {
   if (changed.some(({ kind }) => kind === 'resource')) return 'all'
   const people = await Promise.all(
-    changed.map((document) => {
+    changed.map(async (document) => {
       if (document.kind === 'role') return readHolders(db, document.name)
       return document.kind === 'grant' ? [document.user] : [document.name]
     }),

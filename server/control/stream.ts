@@ -81,7 +81,7 @@ export function openStream({ socket, who, version, timings, now, log }: StreamOp
     expiry.unref()
   }
 
-  socket.on('pong', heartbeat.answered)
+  socket.on('pong', () => heartbeat.answered())
   socket.on('ping', (data) => {
     // Time first: once its pong is there, the client knows how old the time can be at most (C6).
     send({ type: 'time', serverTime: time() })

@@ -76,11 +76,11 @@ export async function createWebApp(options: WebDeps): Promise<WebApp> {
           // How often the two deadlines above are looked at; Node's default of 30 s would triple the shorter one.
           connectionsCheckingInterval: Math.ceil(headersTimeoutMs / 5),
           // Whatever else wants to be upgraded is an ordinary request, which gets its ordinary answer (E2).
-          shouldUpgradeCallback: upgrade.isWanted,
+          shouldUpgradeCallback: (request) => upgrade.isWanted(request),
         },
         handler,
       )
-      server.on('upgrade', upgrade.handle)
+      server.on('upgrade', (request, socket, head) => upgrade.handle(request, socket, head))
       servers.push(server)
       return server
     },

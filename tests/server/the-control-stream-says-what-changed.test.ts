@@ -136,7 +136,7 @@ describe('who gets a control stream', () => {
   it('W3: a logout between the check and the registration ends the stream, because the login is looked at again', async () => {
     await start()
     const alice = await logIn('alice')
-    const { authenticate } = server.access
+    const authenticate = server.access.authenticate.bind(server.access)
     let isFirst = true
     server.access.authenticate = async (...args) => {
       const identity = await authenticate(...args)
