@@ -8,6 +8,9 @@ import { PosternError } from '../shared/errors.ts'
 import { createAppCalls } from './app-calls.ts'
 import { createHosts, type Host } from './control/hosts.ts'
 import { serveControlSocket, type Calls } from './control/server.ts'
+import { createReactions } from './control-stream/reactions.ts'
+import { createControlStreams } from './control-stream/streams.ts'
+import { CONTROL_TIMINGS, type ControlTimings } from './control-stream/timings.ts'
 import { createCoreLife } from './core-life.ts'
 import type { Gateway } from './gateways/gateway.ts'
 import { readGatewayFile } from './gateways/gateway-file.ts'
@@ -42,6 +45,8 @@ export type CoreOptions = {
   uid: number | undefined
   /** Where the system's key store is asked, if the desktop app started this core; without one, keys are stored as they are. */
   keyStore?: { port: KeyStorePort; deadlineMs?: number | undefined } | undefined
+  /** Of the control streams, where they are others than the contract's. */
+  controlTimings?: Partial<ControlTimings> | undefined
   /** Wall time of this machine, in ms. */
   now: () => number
   log: Logger
@@ -158,6 +163,15 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     notice: (text, profile, gateway) => notices.add({ level: 'warning', text, profile, gateway }),
     log,
   })
+  const reactions = createReactions({ gateways, notices, renewalOf, signal: lifetime.signal, log })
+  const streams = createControlStreams({
+    timings: { ...CONTROL_TIMINGS, ...options.controlTimings },
+    now,
+    random: Math.random,
+    onEvent: (profile, event, certificate) => reactions.onEvent(profile, event, certificate),
+    onMissed: (profile) => reactions.lookAtAccess(profile),
+    log,
+  })
   /** Certificates of a login that is over are void, and so is everything that runs on them. */
   const dropLogin = async (profile: Profile, text: string): Promise<void> => {
     requests.dismiss(profile.name, text)
@@ -168,6 +182,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     state.touch('profiles', profile.name)
     state.touch('currentProfile')
     gateways.profileChanged(profile.name)
+    streams.look(profile)
     moments.reckon()
   }
   const profiles = await openProfiles({
@@ -182,6 +197,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     state.touch('profiles')
     for (const profile of profiles.list()) {
       gateways.profileChanged(profile.name)
+      streams.look(profile)
       renewalOf(profile).renewEarly(lifetime.signal)
     }
   }
@@ -208,6 +224,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
 
   /** Ends the login here and tells the server. */
   const logOut = async (profile: Profile, everywhere: boolean): Promise<void> => {
+    streams.leave(profile)
     await dropLogin(profile, 'you logged out')
     const call = { method: 'POST' as const, path: '/v1/logout', body: { everywhere } }
     try {
@@ -293,8 +310,14 @@ export async function startCore(options: CoreOptions): Promise<Core> {
       settings,
       renewalOf,
       logOut,
-      forget: (profile) => renewals.delete(profile.name),
-      lookAtEverything,
+      forget: (profile) => {
+        renewals.delete(profile.name)
+        streams.forget(profile)
+      },
+      lookAtEverything: () => {
+        lookAtEverything()
+        streams.wake()
+      },
       diagnostics: {
         home,
         appVersion: options.appVersion,
@@ -308,6 +331,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   }
 
   await gateways.restore((name) => profiles.find(name))
+  for (const profile of profiles.list()) streams.look(profile)
   const server = await serveControlSocket({
     path: options.socketPath,
     home: home.dir,
@@ -340,6 +364,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
       moments.close()
       lifetime.abort(new PosternError('core_unreachable', 'the Postern core ended'))
       requests.close()
+      streams.close()
       await gateways.shutDown()
       // Hosts must hear that their gateways were closed on purpose, else they would start a core again.
       reports.close()

@@ -103,6 +103,8 @@ export const flowTexts = {
   profiles: {
     who: (user: string, address: string) => `${user} at ${address}`,
     nobody: 'Nobody has logged in yet',
+    live: 'Live: changes on the server show at once',
+    notLive: 'Not live: changes on the server show later',
     switchTo: (profile: string) => `Switch to ${profile}`,
     logIn: 'Log in…',
     logInAgain: 'Log in again…',
@@ -251,6 +253,9 @@ export const flowTexts = {
     startedAs: (at: string, pid: number) => `${at}, process ${pid}`,
     outdated: 'App and core have different versions. Quit Postern and start it again to bring them together.',
     keys: 'Your key',
+    clusters: 'Control streams',
+    live: 'Up; changes on the server show at once',
+    notLive: 'Down; everything works, changes on the server show later',
     files: 'Files',
     home: 'Data folder',
     log: 'Log of the core',

@@ -38,6 +38,12 @@ const LoginLimits = z.strictObject({
   perAddressPerMinute: z.number().int().min(4).max(100_000).default(60),
 })
 
+/** Control streams (one a login) that may be open at once. */
+const ControlStreamLimits = z.strictObject({
+  total: z.number().int().min(1).max(1_000_000).default(10_000),
+  perUser: z.number().int().min(1).max(10_000).default(50),
+})
+
 const Log = z.strictObject({
   level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
   /** File that lines are appended to; standard error if there is none. */
@@ -62,6 +68,7 @@ const Settings = z.strictObject({
   store: z.discriminatedUnion('kind', [SqliteStore, PostgresStore]).default({ kind: 'sqlite' }),
   ttl: Ttl.prefault({}),
   loginLimits: LoginLimits.prefault({}),
+  controlStreams: ControlStreamLimits.prefault({}),
   log: Log.prefault({}),
 })
 
@@ -70,6 +77,7 @@ const KNOWN_KEYS: Record<string, string[]> = {
   '': Object.keys(Settings.shape),
   ttl: Object.keys(Ttl.shape),
   loginLimits: Object.keys(LoginLimits.shape),
+  controlStreams: Object.keys(ControlStreamLimits.shape),
   log: Object.keys(Log.shape),
   store: Object.keys(PostgresStore.shape),
 }

@@ -2,6 +2,7 @@
 // everybody writes to the audit log. Interfaces only, so that each part can be read (and tested) without the others.
 import type { Logger } from 'pino'
 import type { AuditEvent, AuditEventName, AuditQuery, ResourceSpec, SessionEndReason } from '../shared/api.ts'
+import type { LoginEndReason } from '../shared/control.ts'
 import type { ErrorCode } from '../shared/errors.ts'
 import type { Identity, ResourceProtocol } from '../shared/names.ts'
 import type { Link } from '../link/link.ts'
@@ -41,6 +42,24 @@ export interface SessionControl {
   endUser(user: string, reason: SessionEndReason): Promise<void>
   /** After a change of roles, grants or resources: ends the sessions whose route is not allowed any more, as *revoked*. */
   endDisallowed(): Promise<void>
+}
+
+/** A session that has its ended record, as its person is told of it. */
+export type EndedSession = Pick<Route, 'loginId' | 'resource' | 'account'> & {
+  sessionId: string
+  reason: SessionEndReason
+}
+
+/**
+ * Tells signed-in clients at once what has changed (C9). Called after the change was committed; never throws and never waits,
+ * because nothing may depend on it.
+ */
+export interface ControlHub {
+  /** Logout, disable or removal: the login's stream is told and closed (W4). */
+  loginEnded(loginId: string, reason: LoginEndReason): void
+  /** Roles, grants, resources or the person itself changed, for these people or for everybody. */
+  accessChanged(users: ReadonlySet<string> | 'all'): void
+  sessionEnded(session: EndedSession): void
 }
 
 /** A route as the store has it, with the person and the login it belongs to. */

@@ -12,6 +12,7 @@ import { createCredentialStore } from './access/credentials.ts'
 import { createAuditLog } from './audit/audit-log.ts'
 import { openAuthority } from './ca/authority.ts'
 import type { ServerConfig } from './config.ts'
+import { createControlStreams } from './control/hub.ts'
 import { createPostgresEngine } from './engines/postgres/engine.ts'
 import { createTcpEngine } from './engines/tcp/engine.ts'
 import { createReportError } from './report-error.ts'
@@ -69,7 +70,8 @@ export async function startServer(
   opened.defer(() => audit.close())
 
   const access = createAccessCheck({ db, authority, cluster: config.cluster, now })
-  const sessions = createSessions({ db, audit, access, now, newId: randomUUID, log })
+  const control = createControlStreams({ limits: config.controlStreams, log })
+  const sessions = createSessions({ db, audit, access, control, now, newId: randomUUID, log })
   const leftovers = await sessions.recover()
   if (leftovers > 0) log.warn({ sessions: leftovers }, 'sessions that an earlier run left over were ended as restart')
   const reportError = createReportError(() => randomBytes(4).toString('hex'))
@@ -85,7 +87,20 @@ export async function startServer(
     tcp: createTcpEngine({ audit, reportError, dialTimeoutMs: TARGET_DIAL_TIMEOUT_MS, now }),
   }
   const web = await createWebApp({
-    ...{ db, masterKey, authority, access, sessions, audit, auditReader: audit, now, reportError, log, version },
+    ...{
+      db,
+      masterKey,
+      authority,
+      access,
+      sessions,
+      control,
+      audit,
+      auditReader: audit,
+      now,
+      reportError,
+      log,
+      version,
+    },
     cluster: config.cluster,
     routeTtlMs: config.ttl.route,
     userTtlMs: config.ttl.user,
@@ -130,7 +145,8 @@ export async function startServer(
     // Clients are told in their protocol (57P01) before anything is closed under them.
     await sessions.endAll()
     stopping.abort(new Error('the access server stops'))
-    await settledWithin(running, STOP_GRACE_MS)
+    // Before the port drops what is left: requests get their answers, control streams their goodbye.
+    await Promise.all([settledWithin(running, STOP_GRACE_MS), web.close()])
     audit.record({ event: 'server.stop', detail: { why } })
     await resources.disposeAsync()
   }

@@ -28,6 +28,10 @@ export const ProfileView = z.object({
   remainingMs: z.number().nullable(),
   /** Server clock minus this machine's, in ms. */
   clockOffsetMs: z.number(),
+  /** Whether the server's control stream is up, so that news comes at once; everything works without it, later. */
+  live: z.boolean().optional(),
+  /** Counts up when what the person may use may have changed: whoever shows resources asks for them again. */
+  resourcesVersion: z.number().int().optional(),
 })
 export type ProfileView = z.infer<typeof ProfileView>
 

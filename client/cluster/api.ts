@@ -59,7 +59,8 @@ function noteTime(json: unknown, note: NoteServerTime): void {
   if (!Number.isNaN(serverMs)) note(serverMs)
 }
 
-function refusalOf(status: number, json: unknown, address: Address): PosternError {
+/** The error that an answer with an error status carries, also one that is none of ours. */
+export function refusalOf(status: number, json: unknown, address: Address): PosternError {
   const body = ApiError.safeParse(json)
   if (!body.success) return new PosternError('protocol', `${address.text} answered with status ${status} and no reason`)
   const { error } = body.data

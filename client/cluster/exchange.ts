@@ -40,14 +40,22 @@ export async function exchange(
       sent.once('error', reject)
       sent.end(body)
     })
-    const text = await readAnswer(response, address)
-    return { status: response.statusCode ?? 0, json: parseAnswer(text, address) }
+    return await readJsonAnswer(response, address)
   } catch (error) {
     if (error instanceof PosternError || signal.aborted) throw error
     throw unreachable(address, 'it broke off before its answer was complete', error)
   } finally {
     socket.destroy()
   }
+}
+
+/** Reads an answer whole. @throws PosternError `protocol` if it is too long, or no JSON */
+export async function readJsonAnswer(
+  response: IncomingMessage,
+  address: Address,
+): Promise<{ status: number; json: unknown }> {
+  const text = await readAnswer(response, address)
+  return { status: response.statusCode ?? 0, json: parseAnswer(text, address) }
 }
 
 async function readAnswer(response: IncomingMessage, address: Address): Promise<string> {

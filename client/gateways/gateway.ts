@@ -220,6 +220,13 @@ export class Gateway {
     this.#refusal = undefined
   }
 
+  /** What the server says of the route without any connection (a reissue): whether it is allowed, nothing of its target. */
+  noteReissued(error: unknown): void {
+    if (error === undefined) {
+      if (this.#refusal?.kind === 'denied') this.#noteRefusal(undefined)
+    } else if (isRefusal(error)) this.#noteRefusal(error)
+  }
+
   #accept(socket: Socket): void {
     const end = new AbortController()
     const { profile, renewal, checkLocalUser, onChanged, now } = this.#options
@@ -275,12 +282,15 @@ export class Gateway {
     if (error === undefined) record.state = 'open'
     const routeId = this.#options.renewal.certificates.find(this.id)?.identity.routeId
     if (error === undefined && routeId !== undefined) this.usedRouteIds.add(routeId)
-    const isRefused = error instanceof PosternError && isRefusal(error)
-    // Nobody is asked to log in for these (G3), so the person has to learn of them in another way.
-    if (isRefused && this.#refusal?.message !== error.message) {
-      this.#options.notice(`${this.route.resource} as ${this.route.account}: ${textOfRefusal(error)}`, this.id)
+    this.#noteRefusal(isRefusal(error) ? error : undefined)
+  }
+
+  /** Nobody is asked to log in for a refusal (G3), so the person has to learn of it in another way. */
+  #noteRefusal(refusal: PosternError | undefined): void {
+    if (refusal && this.#refusal?.message !== refusal.message) {
+      this.#options.notice(`${this.route.resource} as ${this.route.account}: ${textOfRefusal(refusal)}`, this.id)
     }
-    this.#refusal = isRefused ? error : undefined
+    this.#refusal = refusal
     this.#options.onChanged(this)
   }
 
@@ -314,8 +324,9 @@ export class Gateway {
 }
 
 /** What the server says of the route itself; an ended session is none, the next connection begins another. */
-const isRefusal = ({ kind, code }: PosternError): boolean =>
-  (kind === 'denied' && code !== 'session_ended') || code === 'target_unreachable'
+const isRefusal = (error: unknown): error is PosternError =>
+  error instanceof PosternError &&
+  ((error.kind === 'denied' && error.code !== 'session_ended') || error.code === 'target_unreachable')
 
 const textOfRefusal = ({ message, errorId }: PosternError): string =>
   errorId === undefined ? message : `${message} (error id ${errorId})`

@@ -37,6 +37,8 @@ export class Profile {
   #isEnded = false
   #isRefused = false
   #isOffline = false
+  #isLive = false
+  #resourcesVersion = 0
 
   constructor(options: {
     dir: string
@@ -131,6 +133,8 @@ export class Profile {
       expiresAt: certificate ? new Date(certificate.notAfterMs).toISOString() : null,
       remainingMs: certificate ? this.remainingMs : null,
       clockOffsetMs: this.clock.offsetMs(),
+      live: this.#isLive,
+      resourcesVersion: this.#resourcesVersion,
     }
   }
 
@@ -246,6 +250,19 @@ export class Profile {
     this.#isOffline = false
     if (hasPresented) this.#isRefused = false
     if (this.state !== before) this.#onChanged(this)
+  }
+
+  /** The control stream is up or down. */
+  noteLive(isLive: boolean): void {
+    if (this.#isLive === isLive) return
+    this.#isLive = isLive
+    this.#onChanged(this)
+  }
+
+  /** The server said, or may have said while nobody listened, that roles, grants or resources have changed. */
+  noteAccessChanged(): void {
+    this.#resourcesVersion += 1
+    this.#onChanged(this)
   }
 
   async #call<T>(

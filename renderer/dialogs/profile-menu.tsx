@@ -24,6 +24,7 @@ export function ProfileMenu({ profile, trigger }: { profile: string; trigger: Re
     <>
       <Menu trigger={trigger}>
         <MenuLabel>{view?.user === null || !view ? words.nobody : words.who(view.user, view.address)}</MenuLabel>
+        {isLoggedIn && view.live !== undefined && <MenuLabel>{view.live ? words.live : words.notLive}</MenuLabel>}
         <MenuItem icon={<LogIn />} onSelect={() => askLogin(profile)}>
           {isLoggedIn ? words.logInAgain : words.logIn}
         </MenuItem>

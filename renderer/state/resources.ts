@@ -1,5 +1,6 @@
 // The resources of each profile as the cluster told them last: loaded when somebody looks and the profile can answer,
-// again when it becomes ready (a login may change what one sees), and on demand. Nothing is polled.
+// again when it becomes ready (a login may change what one sees) or the core says that something changed, and on demand. Nothing is
+// polled.
 import { useEffect } from 'react'
 import type { ResourceView } from '../../shared/api.ts'
 import { client } from '../transport/connection.ts'
@@ -7,16 +8,24 @@ import { asPosternError } from './call.ts'
 import { useMirror, type ResourceListing } from './store.ts'
 
 const EMPTY: readonly ResourceView[] = []
-const loading = new Map<string, Promise<void>>()
+/** Questions under way, with the version of the resources at which each was asked. */
+const loading = new Map<string, { version: number; question: Promise<void> }>()
+
+const versionOf = (profile: string): number => useMirror.getState().app?.profiles[profile]?.resourcesVersion ?? 0
 
 function setListing(profile: string, listing: ResourceListing): void {
   useMirror.setState((mirror) => ({ resources: { ...mirror.resources, [profile]: listing } }))
 }
 
-/** Asks the cluster again; several callers share one question. Its outcome is in the store. */
+/**
+ * Asks the cluster again; several callers share one question, unless something changed since it was asked: then it is asked once
+ * more after it. The outcome is in the store.
+ */
 export function loadResources(profile: string): Promise<void> {
   const running = loading.get(profile)
-  if (running) return running
+  const version = versionOf(profile)
+  if (running?.version === version) return running.question
+  if (running) return running.question.then(() => loadResources(profile))
   const before = useMirror.getState().resources[profile]?.resources ?? EMPTY
   setListing(profile, { status: 'loading', resources: before })
   const question = client
@@ -27,7 +36,7 @@ export function loadResources(profile: string): Promise<void> {
         setListing(profile, { status: 'failed', resources: before, error: asPosternError(failure) }),
     )
     .finally(() => loading.delete(profile))
-  loading.set(profile, question)
+  loading.set(profile, { version, question })
   return question
 }
 
@@ -39,8 +48,9 @@ export function useResources(profile: string | null): ResourceListing | undefine
     const view = profile === null ? undefined : mirror.app?.profiles[profile]
     return view && (view.state === 'ready' || view.state === 'expiring') ? view.expiresAt : null
   })
+  const version = useMirror((mirror) => (profile === null ? 0 : mirror.app?.profiles[profile]?.resourcesVersion))
   useEffect(() => {
     if (profile !== null && login !== null && isLive) void loadResources(profile)
-  }, [profile, login, isLive])
+  }, [profile, login, isLive, version])
   return listing
 }

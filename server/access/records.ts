@@ -46,3 +46,9 @@ export async function readHeldRoles(db: Db, user: string, now: Date): Promise<He
     }))
     .filter(({ until }) => until === null || until > now)
 }
+
+/** The people who have a grant of the role, run out or not. */
+export async function readHolders(db: Db, role: string): Promise<string[]> {
+  const rows = await db.selectFrom('grants').select('user_name').where('role', '=', role).execute()
+  return rows.map((row) => row.user_name)
+}

@@ -6,7 +6,7 @@ import { PosternError } from '../../shared/errors.ts'
 import type { Authority } from '../ca/authority.ts'
 import { parseCsr } from '../ca/csr.ts'
 import type { MasterKey } from '../secrets/master-key.ts'
-import type { AuditLog, Clock, SessionControl } from '../seams.ts'
+import type { AuditLog, Clock, ControlHub, SessionControl } from '../seams.ts'
 import type { Db } from '../store/store.ts'
 import { hashPassword } from './password.ts'
 import { provePassword, proveTotp } from './proof.ts'
@@ -19,6 +19,7 @@ export type LoginsOptions = {
   authority: Authority
   rateLimit: RateLimit
   sessions: SessionControl
+  control: Pick<ControlHub, 'loginEnded'>
   audit: AuditLog
   cluster: string
   /** Longest life of a login, in ms. */
@@ -42,7 +43,7 @@ export interface Logins {
 }
 
 export function createLogins(options: LoginsOptions): Logins {
-  const { db, authority, rateLimit, sessions, audit, cluster, now } = options
+  const { db, authority, rateLimit, sessions, control, audit, cluster, now } = options
 
   /** Makes the login's row and certificate. Times are whole seconds, as in the certificate. */
   async function open(
@@ -153,8 +154,10 @@ export function createLogins(options: LoginsOptions): Logins {
 
     async logOut(user, loginId, everywhere) {
       const ended = await endLogins(db, { user, ...(everywhere ? {} : { loginId }) }, 'logout', now())
-      for (const id of ended)
+      for (const id of ended) {
         audit.record({ event: 'login.ended', user, login: id, detail: { reason: 'logout', everywhere } })
+        control.loginEnded(id, 'logout')
+      }
       await Promise.all(ended.map((id) => sessions.endLogin(id, 'revoked')))
     },
   }

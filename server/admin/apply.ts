@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { RoleSpec, type AdminDocument, type GrantSpec, type ResourceSpec, type UserSpec } from '../../shared/api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import { accountContext } from '../access/credentials.ts'
-import { readResources, storedResource } from '../access/records.ts'
+import { readHolders, readResources, storedResource } from '../access/records.ts'
 import { endLogins } from '../accounts/logins.ts'
 import { hashPassword, isPassword } from '../accounts/password.ts'
 import { totpContext } from '../accounts/proof.ts'
@@ -21,6 +21,8 @@ export type ApplyOutcome = {
   applied: Applied[]
   /** Logins that ended because their person was disabled: the caller ends their sessions after the commit (S8). */
   endedLogins: { user: string; loginId: string }[]
+  /** Whose access may be another one now. */
+  concerned: ReadonlySet<string> | 'all'
 }
 
 /** What other documents may refer to comes first, whatever the order in the file. */
@@ -47,8 +49,10 @@ export async function applyDocuments(
     const context = { ...options, db, passwordHashes }
     const endedLogins: ApplyOutcome['endedLogins'] = []
     const applied: (Applied & { index: number })[] = []
+    const changed: AdminDocument[] = []
     for (const { document, index } of ordered) {
       const change = await applyOne(context, document)
+      if (change !== 'unchanged') changed.push(document)
       applied.push({ kind: document.kind, name: nameOf(document), change, index })
       if (document.kind === 'user' && document.disabled) {
         const ids = await endLogins(db, { user: document.name }, 'disabled', options.now)
@@ -59,8 +63,21 @@ export async function applyDocuments(
     return {
       applied: applied.sort((a, b) => a.index - b.index).map(({ kind, name, change }) => ({ kind, name, change })),
       endedLogins,
+      concerned: await readConcerned(db, changed),
     }
   })
+}
+
+/** A resource may concern anybody; a role those who hold it; a person or a grant that one person. */
+async function readConcerned(db: Db, changed: readonly AdminDocument[]): Promise<ApplyOutcome['concerned']> {
+  if (changed.some(({ kind }) => kind === 'resource')) return 'all'
+  const people = await Promise.all(
+    changed.map(async (document) => {
+      if (document.kind === 'role') return readHolders(db, document.name)
+      return document.kind === 'grant' ? [document.user] : [document.name]
+    }),
+  )
+  return new Set(people.flat())
 }
 
 export const nameOf = (document: AdminDocument): string =>

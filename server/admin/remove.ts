@@ -3,6 +3,7 @@
 // sessions and the audit log stay as history.
 import type { AdminDocument } from '../../shared/api.ts'
 import { PosternError } from '../../shared/errors.ts'
+import { readHolders } from '../access/records.ts'
 import { endLogins } from '../accounts/logins.ts'
 import type { Db } from '../store/store.ts'
 import { requireAnAdministrator } from './last-administrator.ts'
@@ -11,21 +12,40 @@ export type Removal =
   { kind: Exclude<AdminDocument['kind'], 'grant'>; name: string } | { kind: 'grant'; user: string; role: string }
 
 /**
- * @returns the logins that ended with their person
+ * @returns the logins that ended with their person, and whose access may be another one now
  * @throws PosternError `not_found`, `conflict` if no enabled administrator would be left
  */
-export async function remove(db: Db, removal: Removal, now: Date): Promise<{ endedLogins: string[] }> {
+export async function remove(
+  db: Db,
+  removal: Removal,
+  now: Date,
+): Promise<{ endedLogins: string[]; concerned: ReadonlySet<string> | 'all' }> {
   return db.transaction().execute(async (trx) => {
     const endedLogins = removal.kind === 'user' ? await endLogins(trx, { user: removal.name }, 'revoked', now) : []
+    const concerned = await readConcerned(trx, removal)
     const removed = await removeRow(trx, removal)
     if (removed === 0n) throw new PosternError('not_found', `there is no ${describeRemoval(removal)}`)
     if (removal.kind === 'user') await requireAnAdministrator(trx)
-    return { endedLogins }
+    return { endedLogins, concerned }
   })
 }
 
 export const describeRemoval = (removal: Removal): string =>
   removal.kind === 'grant' ? `grant ${removal.user}/${removal.role}` : `${removal.kind} ${removal.name}`
+
+/** Asked before the removal, which takes the grants of a role with it. */
+async function readConcerned(db: Db, removal: Removal): Promise<ReadonlySet<string> | 'all'> {
+  switch (removal.kind) {
+    case 'user':
+      return new Set()
+    case 'grant':
+      return new Set([removal.user])
+    case 'role':
+      return new Set(await readHolders(db, removal.name))
+    case 'resource':
+      return 'all'
+  }
+}
 
 async function removeRow(db: Db, removal: Removal): Promise<bigint> {
   switch (removal.kind) {

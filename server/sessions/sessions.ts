@@ -8,6 +8,7 @@ import {
   type AccessCheck,
   type AuditLog,
   type Clock,
+  type ControlHub,
   type Route,
   type Session,
   type SessionControl,
@@ -18,6 +19,8 @@ export type SessionsOptions = {
   db: Kysely<Tables>
   audit: AuditLog
   access: Pick<AccessCheck, 'authoriseRoute'>
+  /** Told of every end, after its record was committed. */
+  control?: Pick<ControlHub, 'sessionEnded'>
   now: Clock
   newId: () => string
   log: Logger
@@ -54,7 +57,7 @@ type Live = {
 /** Strongest first, as S1 lists them: a smaller rank wins among causes that arrive before the record commits. */
 const rankOf = (reason: SessionEndReason): number => SESSION_END_REASONS.indexOf(reason)
 
-export function createSessions({ db, audit, access, now, newId, log }: SessionsOptions): Sessions {
+export function createSessions({ db, audit, access, control, now, newId, log }: SessionsOptions): Sessions {
   const byId = new Map<string, Live>()
   const byRoute = new Map<string, Live>()
 
@@ -104,6 +107,8 @@ export function createSessions({ db, audit, access, now, newId, log }: SessionsO
     byId.delete(live.id)
     if (byRoute.get(live.route.routeId) === live) byRoute.delete(live.route.routeId)
     live.controller.abort(new SessionEnded(reason))
+    const { loginId, resource, account } = live.route
+    control?.sessionEnded({ sessionId: live.id, loginId, resource, account, reason })
     return reason
   }
 

@@ -58,7 +58,7 @@ async function apply(request: ApiRequest & { actor: Actor }, documents: readonly
   const { parts, actor, peer } = request
   for (const document of documents)
     requireLevel(actor, LEVEL_TO_WRITE[document.kind], `writing ${document.kind} ${nameOf(document)}`)
-  const { applied, endedLogins } = await applyDocuments(
+  const { applied, endedLogins, concerned } = await applyDocuments(
     { db: parts.db, masterKey: parts.masterKey, now: parts.now() },
     documents,
   )
@@ -72,8 +72,11 @@ async function apply(request: ApiRequest & { actor: Actor }, documents: readonly
       ...(detail.kind === 'resource' ? { resource: detail.name } : {}),
       detail,
     })
-  for (const { user, loginId } of endedLogins)
+  for (const { user, loginId } of endedLogins) {
     parts.audit.record({ event: 'login.ended', user, login: loginId, detail: { reason: 'disabled', by: actor.user } })
+    parts.control.loginEnded(loginId, 'disabled')
+  }
+  if (changes.length > 0) parts.control.accessChanged(concerned)
   await Promise.all(endedLogins.map(({ loginId }) => parts.sessions.endLogin(loginId, 'revoked')))
   if (changes.some(({ kind }) => kind !== 'user')) await parts.sessions.endDisallowed()
   return { applied }
@@ -87,7 +90,7 @@ function removal(path: string, kind: AdminDocument['kind']): Endpoint {
     handle: async ({ parts, actor, peer, params }) => {
       const { name = '', user = '', role = '' } = params
       const removed: Removal = kind === 'grant' ? { kind, user, role } : { kind, name }
-      const { endedLogins } = await remove(parts.db, removed, parts.now())
+      const { endedLogins, concerned } = await remove(parts.db, removed, parts.now())
       parts.audit.record({
         event: 'admin.change',
         user: actor.user,
@@ -96,8 +99,11 @@ function removal(path: string, kind: AdminDocument['kind']): Endpoint {
         ...(kind === 'resource' ? { resource: name } : {}),
         detail: { kind, name: describeRemoval(removed).slice(kind.length + 1), change: 'removed' },
       })
-      for (const login of endedLogins)
+      for (const login of endedLogins) {
         parts.audit.record({ event: 'login.ended', user: name, login, detail: { reason: 'revoked', by: actor.user } })
+        parts.control.loginEnded(login, 'removed')
+      }
+      parts.control.accessChanged(concerned)
       if (removed.kind === 'user') await parts.sessions.endUser(removed.name, 'revoked')
       else await parts.sessions.endDisallowed()
       return {}

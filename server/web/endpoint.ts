@@ -7,7 +7,7 @@ import type { Logins, Peer } from '../accounts/logins.ts'
 import type { OwnAccount } from '../accounts/own-account.ts'
 import type { Authority } from '../ca/authority.ts'
 import type { MasterKey } from '../secrets/master-key.ts'
-import type { AccessCheck, AuditLog, AuditReader, Clock, ReportError, SessionControl } from '../seams.ts'
+import type { AccessCheck, AuditLog, AuditReader, Clock, ControlHub, ReportError, SessionControl } from '../seams.ts'
 import type { Db } from '../store/store.ts'
 
 /** `anonymous`: anybody, before the login. A level: whoever is signed in and has at least that one; `none` is everybody. */
@@ -23,6 +23,7 @@ export type ApiParts = {
   authority: Authority
   access: AccessCheck
   sessions: SessionControl
+  control: ControlHub
   audit: AuditLog
   auditReader: AuditReader
   logins: Logins

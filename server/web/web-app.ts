@@ -3,14 +3,20 @@
 import http from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { CONTROL_PATH } from '../../shared/control.ts'
 import { ERROR_CATALOGUE, PosternError } from '../../shared/errors.ts'
 import { createLogins } from '../accounts/logins.ts'
 import { createOwnAccount } from '../accounts/own-account.ts'
 import { createRateLimit, type LoginLimits } from '../accounts/rate-limit.ts'
+import type { ControlStreams } from '../control/hub.ts'
+import type { ControlTimings } from '../control/stream.ts'
+import { createControlUpgrade } from '../control/upgrade.ts'
 import { answerError, parseInput } from './answer-error.ts'
 import { authenticateRequest, authoriseRequest, peerOf } from './authenticate.ts'
 import type { Actor, ApiParts, Endpoint } from './endpoint.ts'
 import { ENDPOINTS } from './endpoints.ts'
+import { endWithAnswer } from './http-answer.ts'
+import { untilAborted } from './until-aborted.ts'
 
 /** Largest body, in bytes. */
 const BODY_MAX_BYTES = 1024 * 1024
@@ -23,7 +29,10 @@ const KEEP_ALIVE_MS = 60_000
 /** How long `close` waits for requests that run. */
 const CLOSE_GRACE_MS = 5000
 
-export type WebDeps = Omit<ApiParts, 'logins' | 'ownAccount'> & {
+export type WebDeps = Omit<ApiParts, 'logins' | 'ownAccount' | 'control'> & {
+  control: ControlStreams
+  /** Instead of those of the contract. */
+  controlTimings?: ControlTimings
   userTtlMs: number
   loginLimits: LoginLimits
   /** Instead of HEADERS_TIMEOUT_MS. */
@@ -38,7 +47,7 @@ export interface WebApp {
 }
 
 export async function createWebApp(options: WebDeps): Promise<WebApp> {
-  const { userTtlMs, loginLimits, headersTimeoutMs = HEADERS_TIMEOUT_MS, ...deps } = options
+  const { userTtlMs, loginLimits, headersTimeoutMs = HEADERS_TIMEOUT_MS, controlTimings, ...deps } = options
   const rateLimit = createRateLimit(loginLimits, deps.now)
   const parts: ApiParts = {
     ...deps,
@@ -46,6 +55,12 @@ export async function createWebApp(options: WebDeps): Promise<WebApp> {
     ownAccount: createOwnAccount({ ...deps, rateLimit }),
   }
   const stopping = new AbortController()
+  const upgrade = createControlUpgrade({
+    parts,
+    streams: deps.control,
+    timings: controlTimings,
+    stopping: stopping.signal,
+  })
   const servers: http.Server[] = []
   const app = fastify({
     bodyLimit: BODY_MAX_BYTES,
@@ -60,16 +75,20 @@ export async function createWebApp(options: WebDeps): Promise<WebApp> {
           keepAliveTimeout: KEEP_ALIVE_MS,
           // How often the two deadlines above are looked at; Node's default of 30 s would triple the shorter one.
           connectionsCheckingInterval: Math.ceil(headersTimeoutMs / 5),
+          // Whatever else wants to be upgraded is an ordinary request, which gets its ordinary answer (E2).
+          shouldUpgradeCallback: (request) => upgrade.isWanted(request),
         },
         handler,
       )
+      server.on('upgrade', (request, socket, head) => upgrade.handle(request, socket, head))
       servers.push(server)
       return server
     },
     clientErrorHandler: (_error, socket) => {
       // Not HTTP, or too slow: a framed answer where one can still be read (E2).
-      if (socket.writable) socket.end(NOT_HTTP_ANSWER)
-      else socket.destroy()
+      endWithAnswer(socket, ERROR_CATALOGUE.bad_request.http, {
+        error: { code: 'bad_request', text: 'this is not an HTTP request' },
+      })
     },
   })
   serveEndpoints(app, parts, stopping.signal)
@@ -96,6 +115,7 @@ export async function createWebApp(options: WebDeps): Promise<WebApp> {
         // Long polls end at once; everything else gets its time.
         stopping.abort(new PosternError('server_unreachable', 'the access server is stopping'))
         server.closeIdleConnections()
+        await deps.control.close()
         await allClosed(sockets, CLOSE_GRACE_MS)
         for (const socket of sockets) socket.destroy()
         // Also stops Node's deadline checks; it says that the server does not listen, which is so.
@@ -145,6 +165,11 @@ function serveEndpoints(app: FastifyInstance, parts: ApiParts, stopping: AbortSi
   })
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?', 1)[0] ?? ''
+    if (path === CONTROL_PATH) {
+      void reply.header('upgrade', 'websocket').header('connection', 'upgrade')
+      const text = `${CONTROL_PATH} is a WebSocket: ask for it with GET and Upgrade: websocket`
+      return sendStatus(parts, reply, 426, { code: 'unsupported', text })
+    }
     const methods = ENDPOINTS.filter((endpoint) => isPathOf(endpoint, path)).map(({ method }) => method)
     if (methods.length === 0)
       return sendError(parts, request, reply, new PosternError('not_found', `there is no ${path} in this API`))
@@ -175,19 +200,6 @@ async function handle(
   const params = paramsOf(request.params)
   const peer = peerOf(request.raw.socket)
   return untilAborted(endpoint.handle({ parts, params, peer, signal }, input, actor), overdue)
-}
-
-/** The answer, or the signal's reason: a handler that hangs on the store must not keep its client waiting. */
-async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise: aborted, reject } = Promise.withResolvers<never>()
-  const onAbort = () => reject(signal.reason as Error)
-  signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    if (signal.aborted) onAbort()
-    return await Promise.race([work, aborted])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
-  }
 }
 
 const paramsOf = (params: unknown): Record<string, string> =>
@@ -235,6 +247,3 @@ async function allClosed(sockets: ReadonlySet<TLSSocket>, graceMs: number): Prom
   await Promise.race([closed, late])
   clearTimeout(timer)
 }
-
-const notHttp = JSON.stringify({ error: { code: 'bad_request', text: 'this is not an HTTP request' } })
-const NOT_HTTP_ANSWER = `HTTP/1.1 ${ERROR_CATALOGUE.bad_request.http} Bad Request\r\nContent-Type: application/json\r\nContent-Length: ${notHttp.length}\r\nConnection: close\r\n\r\n${notHttp}`

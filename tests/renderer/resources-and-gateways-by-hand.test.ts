@@ -68,6 +68,26 @@ describe('resources', () => {
     await page.close()
   })
 
+  it('C9: when the core says that something changed, the list is asked for again; the menu says quietly whether news come at once', async () => {
+    const { page } = await openPage(under.browser, host.url)
+    await page.getByText('32 resources').waitFor()
+    const asked = () => host.calls.filter(({ method }) => method === 'resource.list').length
+    const before = asked()
+    const view = host.state.profiles['acme-prod']!
+    const say = (change: { live: boolean; resourcesVersion: number }) =>
+      host.patch([{ path: ['profiles', 'acme-prod'], value: { ...view, ...change } }])
+    say({ live: true, resourcesVersion: 1 })
+    await expect.poll(asked).toBe(before + 1)
+    // The stream alone is no reason to ask.
+    say({ live: false, resourcesVersion: 1 })
+    await page.getByTitle('acme-prod · acme-prod.example.com:3443').click()
+    await page.getByText('Not live: changes on the server show later').waitFor()
+    say({ live: true, resourcesVersion: 1 })
+    await page.getByText('Live: changes on the server show at once', { exact: true }).waitFor()
+    expect(asked()).toBe(before + 1)
+    await page.close()
+  })
+
   it('E1: a listing that fails says why and offers to try again', async () => {
     let isBroken = true
     await host.close()

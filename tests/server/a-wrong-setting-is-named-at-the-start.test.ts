@@ -82,6 +82,7 @@ it('an empty file means the defaults', async () => {
     store: { kind: 'sqlite', file: '/data/postern.sqlite' },
     ttl: { user: 8 * 3_600_000, route: 600_000 },
     loginLimits: { perUserPerMinute: 10, perAddressPerMinute: 60 },
+    controlStreams: { total: 10_000, perUser: 50 },
     log: { level: 'info' },
   })
 })

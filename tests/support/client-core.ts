@@ -96,6 +96,7 @@ export type TestCoreOptions = {
   server?: FakeAccessServer
   home?: string
   keyStore?: CoreOptions['keyStore']
+  controlTimings?: CoreOptions['controlTimings']
 }
 
 /** A core, a fake server, and everything that has to be closed. */
@@ -139,6 +140,7 @@ export class TestCore {
       platform: process.platform,
       uid,
       keyStore: this.keyStore,
+      controlTimings: this.#options.controlTimings,
       now: () => Date.now() + this.clockShiftMs,
       log: pino({ level: 'debug' }, { write: (line: string) => void this.log.push(line) }),
     })

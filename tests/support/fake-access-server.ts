@@ -5,9 +5,11 @@ import { once } from 'node:events'
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createServer as createTlsServer, TLSSocket } from 'node:tls'
+import { WebSocketServer, type WebSocket } from 'ws'
 import { z } from 'zod'
 import { encodePreamble } from '../../link/preamble.ts'
 import { readBytes } from '../../link/read-bytes.ts'
+import { CONTROL_PATH, encodeControlMessage } from '../../shared/control.ts'
 import { ERROR_CATALOGUE, type ErrorCode } from '../../shared/errors.ts'
 import { ALPN, formatIdentity, identityFromSubjectAltName, type Identity } from '../../shared/names.ts'
 import {
@@ -60,17 +62,30 @@ export class FakeAccessServer {
   serveTcp: (socket: TLSSocket) => void = (socket) => void socket.pipe(socket)
   /** Held before a login is answered. */
   beforeLogin: (() => Promise<void>) | undefined
+  /** Takes each control stream, already upgraded; while there is none, the server knows no such path. */
+  onControl: ((stream: WebSocket, identity: Identity) => void) | undefined
   /** Names everybody's certificates wrongly. */
   certificateUser: string | undefined
   port = 0
   readonly #sockets = new Set<TLSSocket>()
   readonly #tls
   readonly #http
+  readonly #webSockets = new WebSocketServer({ noServer: true, autoPong: false })
 
   constructor(options: { ca?: TestCa; notBefore?: Date; notAfter?: Date; ips?: string[] } = {}) {
     this.ca = options.ca ?? createTestCa()
     const { certPem, keyPem } = this.ca.issueServer(options)
-    this.#http = createHttpServer((request, response) => void this.#answer(request, response))
+    this.#http = createHttpServer(
+      { shouldUpgradeCallback: ({ url }) => url === CONTROL_PATH && this.onControl !== undefined },
+      (request, response) => void this.#answer(request, response),
+    )
+    this.#http.on('upgrade', (request, socket, head) => {
+      this.#webSockets.handleUpgrade(request, socket, head, (stream) => {
+        stream.on('error', () => undefined)
+        const identity = identityOf(tlsSocketOf(request))
+        if (identity) this.onControl?.(stream, identity)
+      })
+    })
     this.#tls = createTlsServer(
       {
         cert: certPem,
@@ -246,6 +261,23 @@ export class FakeAccessServer {
     dial.startup = new Map(parameters)
     await speakPostgres(socket, parameters.get('database') === 'echo', never)
   }
+}
+
+/** Says hello on a control stream and answers its pings as the access server does, until `isDeaf` says otherwise. */
+export function greetControl(
+  server: FakeAccessServer,
+  stream: WebSocket,
+  isDeaf: () => boolean = () => false,
+  timeOf: () => number = () => server.now(),
+): void {
+  const serverTime = (): string => new Date(timeOf()).toISOString()
+  const loginEndsAt = new Date(server.now() + server.userTtlMs).toISOString()
+  stream.on('ping', (data) => {
+    if (isDeaf()) return
+    stream.send(encodeControlMessage({ type: 'time', serverTime: serverTime() }))
+    stream.pong(data)
+  })
+  stream.send(encodeControlMessage({ type: 'hello', serverTime: serverTime(), version: 'fake', loginEndsAt }))
 }
 
 async function speakPostgres(socket: TLSSocket, isEcho: boolean, never: AbortSignal): Promise<void> {

@@ -8,7 +8,7 @@ import { Page, PageSection } from '../../components/page.tsx'
 import { flowTexts } from '../../flow-texts.ts'
 import { formatMoment } from '../../format.ts'
 import { useCall } from '../../state/call.ts'
-import { useApp } from '../../state/selectors.ts'
+import { useApp, useProfiles } from '../../state/selectors.ts'
 import { useShell, type ShellDescription } from '../../state/shell.ts'
 import styles from './about.module.css'
 import { DiagnosticsBundle } from './diagnostics-bundle.tsx'
@@ -25,6 +25,7 @@ export function About() {
       <PageSection title={words.keys}>
         <p className={styles.text}>{core?.keyProtection ?? shell?.keyProtection ?? words.unknown}</p>
       </PageSection>
+      <Clusters />
       {core && <Files core={core} />}
       <PageSection title={words.diagnostics}>
         <DiagnosticsBundle />
@@ -53,6 +54,25 @@ function Versions({ core, shell }: { core: AppState['core']; shell: ShellDescrip
         </Facts>
         {shell && shell.version !== core.version && <Callout tone="warn">{words.outdated}</Callout>}
       </div>
+    </PageSection>
+  )
+}
+
+/** Whether news of each cluster comes at once; nothing but a delay hangs on it. */
+function Clusters() {
+  const profiles = Object.values(useProfiles()).filter(
+    ({ state, live }) => live !== undefined && (state === 'ready' || state === 'expiring'),
+  )
+  if (profiles.length === 0) return null
+  return (
+    <PageSection title={words.clusters}>
+      <Facts>
+        {profiles.map(({ profile, live }) => (
+          <Fact key={profile} name={profile}>
+            {live ? words.live : words.notLive}
+          </Fact>
+        ))}
+      </Facts>
     </PageSection>
   )
 }

@@ -26,6 +26,8 @@ import {
 } from '../../../shared/x509/der.ts'
 import { createAccessCheck } from '../../../server/access/access-check.ts'
 import { openAuthority, type Authority } from '../../../server/ca/authority.ts'
+import { createControlStreams, type ControlStreams } from '../../../server/control/hub.ts'
+import type { ControlTimings } from '../../../server/control/stream.ts'
 import { loadConfig, type ServerConfig } from '../../../server/config.ts'
 import { initialise, type Initialised } from '../../../server/init.ts'
 import { loadMasterKey, type MasterKey } from '../../../server/secrets/master-key.ts'
@@ -70,6 +72,7 @@ export type TestServer = {
   masterKey: MasterKey
   authority: Authority
   access: AccessCheck
+  control: ControlStreams
   port: number
   caPem: string
   audit: AuditEntry[]
@@ -137,7 +140,10 @@ export const grant = (who: string, what: string, until: string | null = null): o
 })
 
 /** @param overrides of the parsed settings */
-export async function startTestServer(overrides: Partial<ServerConfig> = {}): Promise<TestServer> {
+export async function startTestServer(
+  overrides: Partial<ServerConfig> = {},
+  controlTimings?: ControlTimings,
+): Promise<TestServer> {
   const directory = await mkdtemp(path.join(tmpdir(), 'postern-server-'))
   const config = {
     ...loadConfig(undefined, { dataDir: path.join(directory, 'data'), listen: '127.0.0.1:0' }),
@@ -160,6 +166,8 @@ export async function startTestServer(overrides: Partial<ServerConfig> = {}): Pr
   const logLines: string[] = []
   const onAuditQuery: TestServer['onAuditQuery'] = { wait: () => Promise.resolve() }
   let errorIds = 0
+  const log = pino({ level: 'info' }, { write: (line) => void logLines.push(line) })
+  const control = createControlStreams({ limits: config.controlStreams, log })
   const app = await createWebApp({
     db: store.db,
     masterKey,
@@ -187,7 +195,9 @@ export async function startTestServer(overrides: Partial<ServerConfig> = {}): Pr
       log.error({ err: cause, code }, 'reported')
       return `error-${++errorIds}`
     },
-    log: pino({ level: 'info' }, { write: (line) => void logLines.push(line) }),
+    control,
+    ...(controlTimings ? { controlTimings } : {}),
+    log,
   })
   const material = await authority.serverTls(config.serverNames)
   const port = tls.createServer({
@@ -264,6 +274,7 @@ export async function startTestServer(overrides: Partial<ServerConfig> = {}): Pr
     masterKey,
     authority,
     access,
+    control,
     port: address.port,
     caPem,
     audit,

@@ -1,0 +1,124 @@
+// What the core does with what the server says over a control stream: look at the routes again, end the login here, tell the person.
+// All of it would come out at the next connection or call too; here it comes at once. Called by core.ts with each event.
+import type { Logger } from 'pino'
+import { PosternError } from '../../shared/errors.ts'
+import type { Gateways } from '../gateways/gateways.ts'
+import type { Profile } from '../profiles/profile.ts'
+import type { UserCertificate } from '../profiles/profile-file.ts'
+import type { Renewal } from '../renewal/renewal.ts'
+import type { Notices } from '../state/notices.ts'
+import type { ControlEvent } from './stream.ts'
+
+export type Reactions = {
+  /** @param certificate the login that the stream belongs to */
+  onEvent(profile: Profile, event: ControlEvent, certificate: UserCertificate): void
+  /** Asks the server for every open route again: one that was taken away becomes *refused*, one that came back listens. */
+  lookAtAccess(profile: Profile): void
+}
+
+type Options = {
+  gateways: Gateways
+  notices: Notices
+  renewalOf: (profile: Profile) => Renewal
+  /** Ends with the core. */
+  signal: AbortSignal
+  log: Logger
+}
+
+/** Sessions that end in another way than by the person's own doing, or by time, and how that is said. */
+const ENDED_BY_OTHERS: Record<string, string> = {
+  terminated: 'an administrator ended it',
+  cancelled: 'it was cancelled',
+  revoked: 'access to it was taken away',
+}
+
+/** How an ended login is said; *expired* is no news, the app shows it anyway. */
+const LOGIN_ENDS: Record<string, string> = {
+  logout: 'it was logged out from elsewhere',
+  removed: 'the account was removed by an administrator',
+}
+
+export function createReactions({ gateways, notices, renewalOf, signal, log }: Options): Reactions {
+  /** Profiles whose routes are being looked at; true: something changed meanwhile, so once more. */
+  const looking = new Map<Profile, boolean>()
+
+  const tell = (profile: Profile, text: string, gateway?: string): void =>
+    notices.add({ level: 'warning', text, profile: profile.name, gateway: gateway ?? null })
+
+  async function lookOnce(profile: Profile): Promise<void> {
+    await Promise.all(
+      gateways.routesOf(profile).map(async (route) => {
+        let refusal: unknown
+        try {
+          await renewalOf(profile).reissue(route, signal)
+        } catch (error) {
+          log.info({ err: error, profile: profile.name, gateway: route.gatewayId }, 'route was not reissued')
+          refusal = error
+        }
+        gateways.get(route.gatewayId)?.noteReissued(refusal)
+      }),
+    )
+  }
+
+  function lookAtAccess(profile: Profile): void {
+    profile.noteAccessChanged()
+    const isLooking = looking.has(profile)
+    looking.set(profile, isLooking)
+    if (isLooking) return
+    const lookUntilQuiet = async (): Promise<void> => {
+      do {
+        looking.set(profile, false)
+        await lookOnce(profile)
+      } while (looking.get(profile) === true && !signal.aborted)
+    }
+    lookUntilQuiet()
+      .catch((error: unknown) => log.error({ err: error, profile: profile.name }, 'routes could not be looked at'))
+      .finally(() => looking.delete(profile))
+  }
+
+  /** The login is over here too; what is held or comes next asks for another one, as after an expiry. */
+  function endLogin(
+    profile: Profile,
+    certificate: UserCertificate,
+    error: PosternError,
+    text: string | undefined,
+  ): void {
+    // News of a login that was swapped already concerns nobody.
+    if (profile.usableCertificate !== certificate) return
+    renewalOf(profile).certificates.clear()
+    profile.noteFailure(error, certificate)
+    gateways.profileChanged(profile.name)
+    if (text !== undefined) tell(profile, text)
+  }
+
+  return {
+    lookAtAccess,
+    onEvent(profile, event, certificate) {
+      log.info({ profile: profile.name, event }, 'the server says')
+      const { name } = profile
+      switch (event.type) {
+        case 'access.changed':
+          lookAtAccess(profile)
+          return
+        case 'session.ended': {
+          const why = ENDED_BY_OTHERS[event.reason]
+          if (why === undefined) return
+          const gateway = gateways.find(profile, event.resource, event.account)
+          tell(profile, `your session on ${event.resource} as ${event.account} was ended: ${why}`, gateway?.id)
+          return
+        }
+        case 'login.ended': {
+          const why = event.reason === 'expired' ? undefined : (LOGIN_ENDS[event.reason] ?? event.reason)
+          const text = why === undefined ? undefined : `your login to ${name} was ended: ${why}`
+          endLogin(profile, certificate, new PosternError('login_expired', text ?? 'the login has expired'), text)
+          return
+        }
+        case 'person.disabled': {
+          const text = `your login to ${name} was ended: an administrator disabled your account`
+          endLogin(profile, certificate, new PosternError('user_disabled', text), text)
+          return
+        }
+      }
+    },
+  }
+}

@@ -1,0 +1,14 @@
+// Work with a deadline, for handlers whose own waits (the store's) take no signal. Called by web-app.ts and server/control.
+
+/** The answer, or the signal's reason: a handler that hangs on the store must not keep its client waiting. */
+export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const onAbort = () => reject(signal.reason as Error)
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    if (signal.aborted) onAbort()
+    return await Promise.race([work, aborted])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}
