@@ -65,7 +65,7 @@ export async function openControlStream(options: StreamOptions): Promise<Control
   try {
     const startedMs = options.now()
     const { address } = cluster
-    const socket = await connectTls({ address, alpn: ALPN.control, context: certificate.context, signal })
+    const { socket } = await connectTls({ address, alpn: ALPN.control, context: certificate.context, signal })
     return await upgrade(socket, startedMs, options, signal)
   } catch (error) {
     if (options.signal.aborted) throw options.signal.reason
