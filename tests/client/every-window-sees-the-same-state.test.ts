@@ -121,7 +121,7 @@ it('G6: 500 connections make a bounded number of patches, at least 50 ms apart',
   await waitUntil(
     () => clients.every((client) => client.text.includes('server_version')),
     'all to be connected',
-    30_000,
+    50_000,
   )
   await waitUntil(() => onlyGateway(copy)?.connections === 500, 'all to be seen')
   expect(connectionsOf(copy)).toHaveLength(200)
