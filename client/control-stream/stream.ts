@@ -106,6 +106,7 @@ function upgrade(
   const close = (code: number): void => {
     webSocket.close(code)
     grace ??= setTimeout(() => webSocket.terminate(), CLOSE_GRACE_MS)
+    grace.unref()
   }
   const stream: ControlStream = { closed, askNow: () => heartbeat?.askNow(), close: () => close(NORMAL) }
 

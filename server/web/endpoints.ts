@@ -1,5 +1,5 @@
 // The table of all endpoints: who may do what over the JSON API (shared/api.ts has the bodies). Walked by web-app.ts and
-// by the test of endpoint × level (W1).
+// by the test of endpoint × level (W1). The control stream is no endpoint: whoever is signed in may have it (server/control).
 import { accountEndpoints } from './account-endpoints.ts'
 import { adminEndpoints } from './admin-endpoints.ts'
 import { anonymousEndpoints } from './anonymous-endpoints.ts'

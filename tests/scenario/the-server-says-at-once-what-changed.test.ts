@@ -166,6 +166,9 @@ describe('with the control stream', () => {
     const { resourcesVersion = 0 } = await here.view()
     await cluster.server().stop()
     await here.untilLive(false)
+    expect(
+      here.core.log.find((line) => line.includes('control stream closed') && line.includes('"code":1001')),
+    ).toBeDefined()
     await cluster.startServer()
     await here.untilLive()
     expect(await here.view()).toMatchObject({ state: 'ready', resourcesVersion: resourcesVersion + 1 })
