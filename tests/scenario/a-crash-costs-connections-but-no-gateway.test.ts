@@ -5,7 +5,15 @@ import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { connectToCore, type CoreConnection } from '../../client/connect.ts'
 import type { LoginPrompt } from '../../shared/rpc.ts'
-import { ALICE, psql, startCluster, type OpenGateway, type TestCluster } from '../support/cluster.ts'
+import {
+  ALICE,
+  keepPsql,
+  logInBriefly,
+  psql,
+  startCluster,
+  type OpenGateway,
+  type TestCluster,
+} from '../support/cluster.ts'
 import { LightClient } from '../support/light-client.ts'
 import { tally } from '../support/many-held.ts'
 import { until } from '../support/run.ts'
@@ -189,6 +197,33 @@ describe('the core is killed', () => {
       expect(await outcomesOf(next)).toEqual({ 'own row': next.length })
       await after.core.close()
       await attached.process.stop()
+    },
+  )
+
+  it(
+    'G11, G13, G17: after it the terminal does not ask by itself; the next psql is held, and then it does',
+    { timeout: TIMEOUT_MS },
+    async () => {
+      const home = await cluster.newHome()
+      await cluster.login(home)
+      await logInBriefly(cluster, home)
+      const terminal = cluster.terminal(home, ['gateway', 'open', 'orders'])
+      const [url] = await terminal.waitFor(/postgresql:\/\/[^\s"']+/)
+      const { core } = await attach(home)
+      await until(
+        async () => (await core.call('gateway.list', {})).gateways.every(({ state }) => state === 'needs login'),
+        'the login expires',
+        PATIENCE_MS,
+      )
+      await kill(core)
+      await terminal.waitFor(/Listening again on/, { timeoutMs: PATIENCE_MS })
+      expect(terminal.output).not.toMatch(/password[^\n]*:/i)
+
+      const held = keepPsql(url, ['-c', 'select 7'])
+      await terminal.waitFor(/password[^\n]*:/i, { timeoutMs: PATIENCE_MS })
+      terminal.write(`${ALICE.password}\r`)
+      expect(await held.ended).toMatchObject({ code: 0, stdout: '7\n' })
+      await terminal.stop('SIGINT')
     },
   )
 })
