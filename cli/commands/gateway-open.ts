@@ -18,8 +18,11 @@ export type GatewayOpenOptions = {
   detach?: boolean
 }
 
-/** Waits before each new try to get a lost core back, in ms; a core that then lasts `STABLE_MS` starts the list again. */
-const BACK_OFF_MS = [100, 500, 1000, 2000, 5000, 10_000]
+/**
+ * Waits before each new try to get a lost core back, in ms; the first comes at once, since somebody may want to connect. A core
+ * that then lasts `STABLE_MS` starts the list again.
+ */
+const BACK_OFF_MS = [0, 500, 1000, 2000, 5000, 10_000]
 const STABLE_MS = 60_000
 /** Closing is asked for once and not waited for longer than this. */
 const CLOSE_TIMEOUT_MS = 5000

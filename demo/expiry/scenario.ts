@@ -6,8 +6,9 @@ import { PosternError } from '../../shared/errors.ts'
 import type { GatewayView, LoginPrompt } from '../../shared/rpc.ts'
 import { readVersion, type RunningDemo } from '../start-demo.ts'
 import { askDirectly, holdLocks } from './direct-postgres.ts'
-import { startPsql, type Psql, type PsqlEnd } from './psql-clients.ts'
-import type { BusyClient, ExpiryReport, HeldClient } from './report.ts'
+import { endOf, judgeBusy, judgeHeld, nameOf, type Client } from './judge.ts'
+import { startPsql, type Psql } from './psql-clients.ts'
+import type { ExpiryReport } from './report.ts'
 
 const PERSON = 'alice'
 const GATEWAYS = [
@@ -84,9 +85,7 @@ export async function playScenario(scenario: Scenario): Promise<ExpiryReport> {
   core.on('login.needed', (prompt) => asked.push(prompt))
 
   await core.call('login.submit', { user: PERSON, password }, { signal })
-  const gateways: GatewayView[] = []
-  for (const wanted of GATEWAYS)
-    gateways.push((await core.call('gateway.open', { ...wanted, keep: 'attached' }, { signal })).gateway)
+  const gateways = await openGateways(core, signal)
   say(
     `${PERSON} signs in and opens ${gateways.length} gateways`,
     gateways.map((gateway) => `${nameOf(gateway).padEnd(22)}${gateway.host}:${gateway.port}`),
@@ -94,16 +93,13 @@ export async function playScenario(scenario: Scenario): Promise<ExpiryReport> {
 
   const locks = await holdLocks(demo.postgres, LOCK, [...new Set(gateways.map(({ database }) => database))])
   stack.defer(() => locks.release())
-  const start = (name: string, gateway: GatewayView, sql: string): Psql => {
+  const start = (name: string, gateway: GatewayView, sql: string): Client => {
     const { psql: program, env } = scenario
-    const client = startPsql({ program, name, url: gateway.url, sql, env, signal })
-    clients.push(client)
-    return client
+    const psql = startPsql({ program, name, url: gateway.url, sql, env, signal })
+    clients.push(psql)
+    return { name, gateway, sql, psql }
   }
-  const busy = gateways.map((gateway, at) => {
-    const name = `busy-${at + 1}`
-    return { name, gateway, psql: start(name, gateway, BUSY_SQL) }
-  })
+  const busy = gateways.map((gateway, at) => start(`busy-${at + 1}`, gateway, BUSY_SQL))
   await until('the running statements send rows', signal, () => busy.every(({ psql }) => psql.rowCount > 1))
   say(`${busy.length} psql are at work, one on each gateway: a statement that sends a row every 200 ms`)
 
@@ -111,13 +107,12 @@ export async function playScenario(scenario: Scenario): Promise<ExpiryReport> {
   say(`${PERSON} signs in anew, for ${SHORT_LOGIN_S} s only`)
   const states = async () => (await core.call('gateway.list', {}, { signal })).gateways
   await until('the login expires', signal, async () => (await states()).every(({ state }) => state === 'needs login'))
+  const expired = await states()
   say(`the login has expired, and with it the certificates of all ${gateways.length} gateways`)
 
-  const held: { name: string; gateway: GatewayView; sql: string; psql: Psql }[] = []
+  const held: Client[] = []
   for (const [at, gateway] of inTurn(gateways, HELD_CLIENTS).entries()) {
-    const name = `psql-${String(at + 1).padStart(2, '0')}`
-    const sql = sqlOf(gateway.resource, at)
-    held.push({ name, gateway, sql, psql: start(name, gateway, sql) })
+    held.push(start(`psql-${String(at + 1).padStart(2, '0')}`, gateway, sqlOf(gateway.resource, at)))
     // Starting a program holds this process up: what the others print meanwhile is looked at in between.
     await delay(0, undefined, { signal })
   }
@@ -130,7 +125,8 @@ export async function playScenario(scenario: Scenario): Promise<ExpiryReport> {
     )
     return heldTogether >= held.length || held.some(({ psql }) => psql.isOver)
   })
-  say(`${heldTogether} are held, none is refused; the ${busy.length} at work go on`)
+  const refused = held.filter(({ psql }) => psql.isOver).length
+  say(`${heldTogether} are held, ${refused === 0 ? 'none' : refused} refused; the ${busy.length} at work go on`)
 
   await until('the login is asked for', signal, () => asked.length > 0)
   const [prompt] = asked
@@ -154,52 +150,35 @@ export async function playScenario(scenario: Scenario): Promise<ExpiryReport> {
       busy.every(({ psql }, at) => psql.isOver || psql.rowCount > (before[at] ?? 0)),
     )
   })
+  const overTooSoon = busy.filter(({ psql }) => psql.isOver)
   await locks.release()
   const busyEnds = await Promise.all(busy.map(({ psql }) => within('the running statements end', psql.ended, signal)))
   say('the statements that ran all the time come to their end')
 
   const expected = await Promise.all(held.map(({ gateway, sql }) => askDirectly(demo.postgres, gateway.database, sql)))
   return {
-    held: held.map(({ name, gateway }, at): HeldClient => {
-      const { tookMs, rows, problem } = endOf(ends, at)
-      const isRight = rows.join('\n') === expected[at]?.join('\n')
-      return {
-        client: name,
-        gateway: nameOf(gateway),
-        waitedMs: Math.round(tookMs),
-        rows: rows.length,
-        problem: problem ?? (isRight ? null : 'it printed other rows than PostgreSQL has'),
-      }
-    }),
-    busy: busy.map(({ name, gateway, psql }, at): BusyClient => {
-      const { rows, problem } = endOf(busyEnds, at)
-      const isWhole = rows.every((row, index) => row.startsWith(`${index + 1}\t`))
-      return {
-        client: name,
-        gateway: nameOf(gateway),
-        rows: rows.length,
-        longestPauseMs: Math.round(psql.longestPauseMs),
-        problem: problem ?? (isWhole ? null : 'rows are missing'),
-      }
-    }),
+    held: held.map((client, at) => judgeHeld(client, endOf(ends, at), expected[at] ?? [])),
+    busy: busy.map((client, at) => judgeBusy(client, endOf(busyEnds, at), overTooSoon.includes(client))),
     heldTogether,
     loginRequests: new Set(asked.map(({ requestId }) => requestId)).size,
-    freshCertificates: after.filter(
-      ({ state, certificateExpiresAt }) => state === 'listening' && certificateExpiresAt !== null,
-    ).length,
+    freshCertificates: after.filter(({ state, certificateExpiresAt }, at) => {
+      const isAnother = certificateExpiresAt !== null && certificateExpiresAt !== expired[at]?.certificateExpiresAt
+      return state === 'listening' && isAnother
+    }).length,
     gateways: gateways.length,
   }
+}
+
+async function openGateways(core: CoreConnection, signal: AbortSignal): Promise<GatewayView[]> {
+  const gateways: GatewayView[] = []
+  for (const wanted of GATEWAYS)
+    gateways.push((await core.call('gateway.open', { ...wanted, keep: 'attached' }, { signal })).gateway)
+  return gateways
 }
 
 /** As many as wanted, one gateway after the other. */
 const inTurn = (gateways: readonly GatewayView[], count: number): GatewayView[] =>
   Array.from({ length: count }, (_, at) => gateways[at % gateways.length]).filter((gateway) => gateway !== undefined)
-
-/** Every psql has one. */
-const endOf = (ends: readonly PsqlEnd[], at: number): PsqlEnd =>
-  ends[at] ?? { tookMs: 0, rows: [], problem: 'it was not started' }
-
-const nameOf = ({ resource, account }: GatewayView): string => `${resource} as ${account}`
 
 /** As a person does it: begins to fill it in, and sends it a moment later. */
 async function typePassword(

@@ -6,7 +6,7 @@ import { loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { LOADS, ManyHeld, tally } from '../support/many-held.ts'
 import { InterfaceProbe, percentile, type ProbeTimes } from '../support/interface-probe.ts'
-import type { LightClient } from '../support/light-client.ts'
+import type { Waiting } from '../support/light-client.ts'
 
 const round = (ms: number): number => Math.round(ms * 10) / 10
 const spread = (values: readonly number[]) => ({
@@ -19,7 +19,7 @@ const spread = (values: readonly number[]) => ({
 const interfaceOf = ({ answers, patches }: ProbeTimes) => ({ answer: spread(answers), patch: spread(patches) })
 
 /** When each client had its answer, counted from `from`. */
-async function answered(clients: readonly LightClient[], from: number) {
+async function answered(clients: readonly Waiting[], from: number) {
   const outcomes = await Promise.all(clients.map(({ outcome }) => outcome))
   return {
     outcomes: tally(clients, outcomes),
@@ -41,7 +41,7 @@ const idleMiB = await many.coreMiB()
 await new Promise((resolve) => setTimeout(resolve, 1000))
 result['idle'] = { ...interfaceOf(await probe.take()), coreMiB: idleMiB }
 
-async function holdAll(): Promise<{ clients: LightClient[]; ms: number }> {
+async function holdAll(): Promise<{ clients: Waiting[]; ms: number }> {
   const from = performance.now()
   const clients = [...many.connectAll().values()].flat()
   await Promise.all(LOADS.map(({ profile, connections }) => many.untilWaiting(profile, connections)))

@@ -22,6 +22,11 @@ export type LightClientOptions = {
   isEager: boolean
 }
 
+/** What hundreds of clients have in common, whatever they speak. */
+export type Waiting = Pick<LightClient, 'socket' | 'outcome' | 'settledAt' | 'isSettled' | 'end' | 'hangUp'> & {
+  readonly options: { name: string }
+}
+
 const TYPE_AND_LENGTH_BYTES = 5
 
 export class LightClient {
@@ -88,5 +93,45 @@ export class LightClient {
       if (type === 'D') this.#settle({ kind: 'value', value: body.subarray(6).toString('utf8') })
       if (type === 'E') this.#settle({ kind: 'refused', error: parseErrorFields(body) })
     }
+  }
+}
+
+/** The same for a line service on plain TCP: sends one line and waits for the one that comes back. */
+export class LineClient implements Waiting {
+  readonly socket: Socket
+  readonly options: { name: string }
+  readonly outcome: Promise<Outcome>
+  settledAt: number | undefined
+
+  constructor(port: number, name: string, line: string) {
+    this.options = { name }
+    const { promise, resolve } = Promise.withResolvers<Outcome>()
+    this.outcome = promise
+    const settle = (outcome: Outcome): void => {
+      this.settledAt ??= performance.now()
+      resolve(outcome)
+    }
+    let text = ''
+    this.socket = createConnection({ host: '127.0.0.1', port, noDelay: true })
+    this.socket.on('error', () => undefined)
+    this.socket.once('close', () => settle({ kind: 'closed' }))
+    this.socket.setEncoding('utf8').on('data', (piece: string) => {
+      text += piece
+      if (text.endsWith('\n')) settle({ kind: 'value', value: text.trimEnd() })
+    })
+    this.socket.write(`${line}\n`)
+  }
+
+  get isSettled(): boolean {
+    return this.settledAt !== undefined
+  }
+
+  end(): void {
+    this.socket.end()
+  }
+
+  /** With a reset: the end of what a tcp client sends is no hanging up. */
+  hangUp(): void {
+    this.socket.resetAndDestroy()
   }
 }

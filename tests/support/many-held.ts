@@ -1,11 +1,13 @@
 // Hundreds of connections over the gateways of two profiles whose logins have expired: two clusters with their PostgreSQL, one
-// home with its core, a host that sees what is asked, and light clients by the hundred. Used by the test and the bench of it.
+// home with its core, a host that sees what is asked, and light clients by the hundred, PostgreSQL's and plain TCP's. Used by the test and the bench of it.
+import { once } from 'node:events'
+import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { connectToCore, type CoreConnection } from '../../client/connect.ts'
 import type { GatewayView, LoginPrompt } from '../../shared/rpc.ts'
 import { ALICE, startCluster, type TestCluster } from './cluster.ts'
-import { LightClient, type Outcome } from './light-client.ts'
+import { LightClient, LineClient, type Outcome, type Waiting } from './light-client.ts'
 import { until } from './run.ts'
 
 /** Connections of a profile; the gateways share them evenly. */
@@ -28,7 +30,7 @@ export const LOADS: readonly Load[] = [
     connections: 100,
     gateways: [
       ['orders', 'reader'],
-      ['orders', 'writer'],
+      ['lines', 'tcp'],
     ],
   },
 ]
@@ -37,6 +39,40 @@ export const LOADS: readonly Load[] = [
 const COOL_DOWN = '4s'
 const SHORT_LOGIN_S = 3
 const PATIENCE_MS = 60_000
+
+const lineService = (port: number): string => `kind: resource
+name: lines
+protocol: tcp
+address: 127.0.0.1:${port}
+accounts: [{ name: tcp }]
+---
+kind: role
+name: lines
+allow:
+  - { resources: [lines], accounts: [tcp], databases: ['*'] }
+---
+{ kind: grant, user: alice, role: lines }`
+
+/** A target that says again what it hears. */
+async function startLineService(): Promise<{ port: number; close: () => void }> {
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+    socket.on('error', () => undefined)
+    socket.pipe(socket)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  return {
+    port,
+    close() {
+      server.close()
+      for (const socket of sockets) socket.destroy()
+    },
+  }
+}
 
 const moreResources = (postgresPort: number): string =>
   [
@@ -63,10 +99,17 @@ export class ManyHeld {
   /** What the host was asked, and what became of it. */
   readonly asked: LoginPrompt[] = []
   readonly closed: { profile: string; outcome: string }[] = []
-  readonly #clients = new Set<LightClient>()
+  readonly #clients = new Set<Waiting>()
+  readonly #lines: { close: () => void }
   #nextClient = 1
 
-  private constructor(clusters: ReadonlyMap<string, TestCluster>, home: string, core: CoreConnection) {
+  private constructor(
+    clusters: ReadonlyMap<string, TestCluster>,
+    home: string,
+    core: CoreConnection,
+    lines: { close: () => void },
+  ) {
+    this.#lines = lines
     this.clusters = clusters
     this.home = home
     this.core = core
@@ -78,17 +121,19 @@ export class ManyHeld {
   /** All of it, with the gateways open and the logins good. */
   static async start(): Promise<ManyHeld> {
     const clusters = new Map<string, TestCluster>()
+    const lines = await startLineService()
     try {
       for (const { profile, connections } of LOADS)
         clusters.set(profile, await startCluster({ name: profile, maxConnections: connections + 50 }))
-      const [first] = clusters.values()
-      if (!first) throw new Error('no cluster')
+      const [first, second] = clusters.values()
+      if (!first || !second) throw new Error('no cluster')
+      await second.apply(lineService(lines.port))
       await first.apply(moreResources(first.postgres.port))
       const home = await first.newHome()
       await writeFile(join(home, 'settings.json'), JSON.stringify({ coolDown: COOL_DOWN }), { mode: 0o600 })
       for (const cluster of clusters.values()) await cluster.login(home, ALICE)
       const core = await connectToCore({ home, kind: 'terminal', canAsk: true, appVersion: 'test' })
-      const many = new ManyHeld(clusters, home, core)
+      const many = new ManyHeld(clusters, home, core, lines)
       for (const { profile, gateways } of LOADS)
         for (const [resource, account] of gateways) {
           const wanted = { profile, resource, account, keep: 'detached' as const }
@@ -97,6 +142,7 @@ export class ManyHeld {
       return many
     } catch (error) {
       for (const cluster of clusters.values()) await cluster.close()
+      lines.close()
       throw error
     }
   }
@@ -121,20 +167,19 @@ export class ManyHeld {
   }
 
   /** Starts clients of a profile, its gateways in turn. Every other one sends its query at once. */
-  connect(profile: string, count: number): LightClient[] {
+  connect(profile: string, count: number): Waiting[] {
     const gateways = this.gateways.filter((gateway) => gateway.profile === profile)
     return Array.from({ length: count }, (_, at) => {
       const gateway = gateways[at % gateways.length]
       if (!gateway) throw new Error(`no gateway of ${profile}`)
       const number = this.#nextClient++
-      const client = new LightClient({
-        port: gateway.port,
-        account: gateway.account,
-        database: 'postgres',
-        name: `light-${number}`,
-        sql: `select 'value of ' || ${number}`,
-        isEager: at % 2 === 0,
-      })
+      const { port, account, protocol } = gateway
+      const name = `light-${number}`
+      const sql = `select 'value of ' || ${number}`
+      const client: Waiting =
+        protocol === 'tcp'
+          ? new LineClient(port, name, `value of ${number}`)
+          : new LightClient({ port, account, database: 'postgres', name, sql, isEager: number % 2 === 0 })
       this.#clients.add(client)
       client.socket.once('close', () => this.#clients.delete(client))
       return client
@@ -142,7 +187,7 @@ export class ManyHeld {
   }
 
   /** All clients of all profiles. */
-  connectAll(): Map<string, LightClient[]> {
+  connectAll(): Map<string, Waiting[]> {
     return new Map(LOADS.map(({ profile, connections }) => [profile, this.connect(profile, connections)]))
   }
 
@@ -174,17 +219,18 @@ export class ManyHeld {
 
   async close(): Promise<void> {
     for (const client of this.#clients) client.hangUp()
+    this.#lines.close()
     await this.core.close()
     for (const cluster of this.clusters.values()) await cluster.close()
   }
 }
 
 /** Whether a client got exactly its own row. */
-export const isOwnRow = (client: LightClient, outcome: Outcome): boolean =>
+export const isOwnRow = (client: Waiting, outcome: Outcome): boolean =>
   outcome.kind === 'value' && outcome.value === `value of ${client.options.name.slice('light-'.length)}`
 
 /** How many of which outcome, for figures and for failures that can be read. */
-export function tally(clients: readonly LightClient[], outcomes: readonly Outcome[]): Record<string, number> {
+export function tally(clients: readonly Waiting[], outcomes: readonly Outcome[]): Record<string, number> {
   const counts: Record<string, number> = {}
   for (const [at, outcome] of outcomes.entries()) {
     const client = clients[at]
