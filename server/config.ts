@@ -9,6 +9,7 @@ import { Duration, parseDuration } from '../shared/duration.ts'
 import { PosternError } from '../shared/errors.ts'
 import { DEFAULT_SERVER_PORT, Name } from '../shared/names.ts'
 import { parseServerName } from './ca/server-name.ts'
+import { Oidc, readOidcConfig, type OidcConfig } from './sso/oidc-settings.ts'
 import type { StoreLocation } from './store/store.ts'
 
 /** Largest life of a login: longer than a month is no short-lived certificate any more (C2). */
@@ -63,6 +64,8 @@ const Settings = z.strictObject({
   ttl: Ttl.prefault({}),
   loginLimits: LoginLimits.prefault({}),
   log: Log.prefault({}),
+  /** The identity provider that people can log in with; none without it. */
+  oidc: Oidc.optional(),
 })
 
 /** Known keys of each section, for the hint after a slip of the finger; '' is the top. */
@@ -71,12 +74,13 @@ const KNOWN_KEYS: Record<string, string[]> = {
   ttl: Object.keys(Ttl.shape),
   loginLimits: Object.keys(LoginLimits.shape),
   log: Object.keys(Log.shape),
+  oidc: Object.keys(Oidc.shape),
   store: Object.keys(PostgresStore.shape),
 }
 
 export type ServerConfig = Omit<
   z.output<typeof Settings>,
-  'store' | 'serverNames' | 'dataDir' | 'masterKeyFile' | 'log'
+  'store' | 'serverNames' | 'dataDir' | 'masterKeyFile' | 'log' | 'oidc'
 > & {
   serverNames: string[]
   /** Absolute. */
@@ -87,6 +91,8 @@ export type ServerConfig = Omit<
   log: { level: z.output<typeof Log>['level']; file?: string }
   /** A PostgreSQL URL may hold a password: never log it. */
   store: StoreLocation
+  /** With its files read. */
+  oidc: OidcConfig | undefined
 }
 
 /** Flags of the command line, as typed. */
@@ -125,6 +131,7 @@ export function loadConfig(file: string | undefined, overrides: ConfigOverrides 
       settings.store.kind === 'sqlite'
         ? { kind: 'sqlite', file: path.join(dataDir, 'postern.sqlite') }
         : settings.store,
+    oidc: settings.oidc === undefined ? undefined : readOidcConfig(settings.oidc, base, where),
     ttl: {
       user: overrides.userTtl === undefined ? settings.ttl.user : Duration.parse(overrides.userTtl),
       route: overrides.routeTtl === undefined ? settings.ttl.route : Duration.parse(overrides.routeTtl),

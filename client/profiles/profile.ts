@@ -77,6 +77,11 @@ export class Profile {
     return this.#stored.totp
   }
 
+  /** The identity provider that people can log in with, as last heard of the server. */
+  get sso(): StoredProfile['sso'] {
+    return this.#stored.sso
+  }
+
   get usedAtMs(): number {
     return this.#stored.usedAtMs
   }
@@ -131,6 +136,7 @@ export class Profile {
       expiresAt: certificate ? new Date(certificate.notAfterMs).toISOString() : null,
       remainingMs: certificate ? this.remainingMs : null,
       clockOffsetMs: this.clock.offsetMs(),
+      sso: this.#stored.sso,
     }
   }
 
@@ -206,6 +212,15 @@ export class Profile {
   /** The person turns to it: it is the current profile from now on. */
   async use(): Promise<void> {
     const stored = { ...this.#stored, usedAtMs: this.#now() }
+    await writeProfileFile(this.#dir, stored)
+    this.#stored = stored
+    this.#onChanged(this)
+  }
+
+  /** What the server says of its identity provider; stored where it is news, so that the next login dialog has the button at once. */
+  async learnSso(sso: StoredProfile['sso']): Promise<void> {
+    if (sso?.name === this.#stored.sso?.name) return
+    const stored = { ...this.#stored, sso }
     await writeProfileFile(this.#dir, stored)
     this.#stored = stored
     this.#onChanged(this)

@@ -7,6 +7,8 @@ import { ERROR_CATALOGUE, PosternError } from '../../shared/errors.ts'
 import { createLogins } from '../accounts/logins.ts'
 import { createOwnAccount } from '../accounts/own-account.ts'
 import { createRateLimit, type LoginLimits } from '../accounts/rate-limit.ts'
+import type { Provider } from '../sso/provider.ts'
+import { createSsoLogins } from '../sso/sso-logins.ts'
 import { answerError, parseInput } from './answer-error.ts'
 import { authenticateRequest, authoriseRequest, peerOf } from './authenticate.ts'
 import type { Actor, ApiParts, Endpoint } from './endpoint.ts'
@@ -23,7 +25,9 @@ const KEEP_ALIVE_MS = 60_000
 /** How long `close` waits for requests that run. */
 const CLOSE_GRACE_MS = 5000
 
-export type WebDeps = Omit<ApiParts, 'logins' | 'ownAccount'> & {
+export type WebDeps = Omit<ApiParts, 'logins' | 'ownAccount' | 'sso'> & {
+  /** The identity provider, where the cluster has one. */
+  provider?: Provider | undefined
   userTtlMs: number
   loginLimits: LoginLimits
   /** Instead of HEADERS_TIMEOUT_MS. */
@@ -38,11 +42,13 @@ export interface WebApp {
 }
 
 export async function createWebApp(options: WebDeps): Promise<WebApp> {
-  const { userTtlMs, loginLimits, headersTimeoutMs = HEADERS_TIMEOUT_MS, ...deps } = options
+  const { userTtlMs, loginLimits, provider, headersTimeoutMs = HEADERS_TIMEOUT_MS, ...deps } = options
   const rateLimit = createRateLimit(loginLimits, deps.now)
+  const sso = provider && createSsoLogins({ ...deps, rateLimit, provider })
   const parts: ApiParts = {
     ...deps,
-    logins: createLogins({ ...deps, rateLimit, userTtlMs }),
+    sso,
+    logins: createLogins({ ...deps, rateLimit, sso, userTtlMs }),
     ownAccount: createOwnAccount({ ...deps, rateLimit }),
   }
   const stopping = new AbortController()
