@@ -17,6 +17,7 @@ import {
   randomPKCECodeVerifier,
   randomState,
   ResponseBodyError,
+  WWWAuthenticateChallengeError,
   type Configuration,
   type DiscoveryRequestOptions,
 } from 'openid-client'
@@ -139,10 +140,11 @@ function explain(error: unknown, name: string): unknown {
       `the access server cannot reach ${name}: ${unreachable.message}; try again, or log in with a password`,
       { cause: error },
     )
-  if (error instanceof ResponseBodyError && CLIENT_REFUSED.includes(error.error))
+  const refusal = clientRefusalOf(error)
+  if (refusal !== undefined)
     return new PosternError(
       'misconfigured',
-      `oidc: ${name} refuses this server (${error.error}); check clientId and clientSecret`,
+      `oidc: ${name} refuses this server (${refusal}); check clientId and clientSecret`,
       { cause: error },
     )
   if (error instanceof ResponseBodyError || error instanceof AuthorizationResponseError)
@@ -161,6 +163,14 @@ function explain(error: unknown, name: string): unknown {
 
 /** RFC 6749, 5.2: the provider does not take this client, whoever logs in. */
 const CLIENT_REFUSED = ['invalid_client', 'unauthorized_client']
+
+function clientRefusalOf(error: unknown): string | undefined {
+  if (error instanceof ResponseBodyError) return CLIENT_REFUSED.find((code) => code === error.error)
+  // The same with a 401 that asks for HTTP Basic; one that asks for a bearer token is about the person's token.
+  const isAboutUs = error instanceof WWWAuthenticateChallengeError && error.cause.some(({ scheme }) => scheme === 'basic')
+  return isAboutUs ? 'invalid_client' : undefined
+}
+
 /** Discovery led to something else than a provider, or to another one. */
 const WRONG_PROVIDER = [
   'OAUTH_RESPONSE_IS_NOT_CONFORM',

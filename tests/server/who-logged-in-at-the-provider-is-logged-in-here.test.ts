@@ -1,23 +1,25 @@
 // W7: single sign-on as the access server sees it, against a real OpenID provider: single use, state, verifier, ten minutes; who
 // comes back is a person of this cluster or nobody.
 import { createHash, randomBytes } from 'node:crypto'
-import { writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { loadConfig } from '../../server/config.ts'
+import { Secret } from '../../server/secrets/secret.ts'
 import { createProvider } from '../../server/sso/provider.ts'
 import { PlainBrowser, startIdentityProvider, type IdentityProvider } from '../support/identity-provider.ts'
 import { newKeyAndCsr, startTestServer, user, type ApiResult, type TestServer } from './support/access-server.ts'
-import { freshDirectory } from '../support/client-core.ts'
 
 const REDIRECT = 'http://127.0.0.1:40999/callback'
 const MINUTE_MS = 60_000
 
 let provider: IdentityProvider
 let server: TestServer
+let directory: string
 beforeAll(async () => {
   provider = await startIdentityProvider()
-  const directory = await freshDirectory()
+  directory = await mkdtemp(path.join(tmpdir(), 'postern-oidc-'))
   const file = path.join(directory, 'postern.yaml')
   await writeFile(file, provider.settings)
   server = await startTestServer({ oidc: loadConfig(file).oidc, loginLimits: { perUserPerMinute: 10, perAddressPerMinute: 40 } })
@@ -35,6 +37,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await server.close()
   await provider.close()
+  await rm(directory, { recursive: true, force: true })
 })
 beforeEach(() => {
   server.audit.length = 0
@@ -210,6 +213,13 @@ it('W7: a provider that cannot be reached, is another one, or refuses this serve
   })
   const other = createProvider({ ...oidc, issuer: new URL(provider.issuer.replace('localhost', '127.0.0.1')) }, now)
   await expect(other.begin(REDIRECT)).rejects.toMatchObject({ code: 'misconfigured' })
+  const unknown = createProvider({ ...oidc, clientSecret: new Secret('another secret') }, now)
+  const { authorizationUrl, journey } = await unknown.begin(REDIRECT)
+  const back = await comeBack({ ssoId: '', verifier: '', authorizationUrl, state: journey.state }, 'alice')
+  await expect(unknown.redeem({ redirectUri: REDIRECT, ...back, ...journey })).rejects.toMatchObject({
+    code: 'misconfigured',
+    message: expect.stringContaining('refuses this server (invalid_client); check clientId and clientSecret'),
+  })
 
   const begun = await begin()
   const answer = await comeBack(begun, 'alice')

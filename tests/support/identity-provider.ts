@@ -2,7 +2,8 @@
 // for tests that need no Chromium. It is called `localhost`, so that for a browser it is another site than 127.0.0.1.
 import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer, type Server } from 'node:http'
+import { createServer, request, type IncomingMessage, type Server } from 'node:http'
+import { text as readText } from 'node:stream/consumers'
 import type { AddressInfo } from 'node:net'
 import { Provider } from 'oidc-provider'
 
@@ -99,18 +100,26 @@ export class PlainBrowser {
     const { hostname, pathname } = new URL(url)
     const jar = this.#cookies.get(hostname) ?? []
     const sent = jar.filter(({ path }) => pathname.startsWith(path)).map(({ name, value }) => `${name}=${value}`)
-    const response = await fetch(url, {
-      redirect: 'manual',
-      headers: { ...(sent.length === 0 ? {} : { cookie: sent.join('; ') }), 'sec-fetch-mode': 'navigate' },
-      ...(form === undefined ? {} : { method: 'POST', body: new URLSearchParams(form) }),
+    // Not by fetch, which says of itself that it is no navigation.
+    const sending = request(url, {
+      agent: false,
+      method: form === undefined ? 'GET' : 'POST',
+      headers: {
+        'sec-fetch-mode': 'navigate',
+        'sec-fetch-dest': 'document',
+        ...(sent.length === 0 ? {} : { cookie: sent.join('; ') }),
+        ...(form === undefined ? {} : { 'content-type': 'application/x-www-form-urlencoded' }),
+      },
       signal: AbortSignal.timeout(20_000),
     })
-    for (const line of response.headers.getSetCookie()) this.#keep(hostname, line)
-    const location = response.headers.get('location')
+    sending.end(form === undefined ? undefined : new URLSearchParams(form).toString())
+    const [response] = (await once(sending, 'response')) as [IncomingMessage]
+    for (const line of response.headers['set-cookie'] ?? []) this.#keep(hostname, line)
+    const { location } = response.headers
     return {
-      status: response.status,
-      location: location === null ? null : new URL(location, url).href,
-      text: await response.text(),
+      status: response.statusCode ?? 0,
+      location: location === undefined ? null : new URL(location, url).href,
+      text: await readText(response),
     }
   }
 
