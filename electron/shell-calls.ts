@@ -51,6 +51,20 @@ export const createShellCalls = ({
   },
 })
 
+/**
+ * Opens the link with which a login in the browser begins. It is the one address without https that is opened, and no page has a
+ * say in it: it comes from the core, which serves it on this machine and leads on to the identity provider.
+ * @throws PosternError `bad_request` for anything else
+ */
+export async function openLoginLink(url: string): Promise<void> {
+  if (!isLoginLink(url)) throw new PosternError('bad_request', 'this is not the link of a login')
+  await shell.openExternal(url)
+}
+
+/** http://127.0.0.1:PORT/start/TOKEN, to the letter. */
+export const isLoginLink = (url: string): boolean =>
+  /^http:\/\/127\.0\.0\.1:[1-9]\d{0,4}\/start\/[A-Za-z0-9_-]{43}$/.test(url)
+
 /** https only, and nothing that disguises where it leads. */
 export function isSafeExternal(url: string): boolean {
   const parsed = URL.parse(url)

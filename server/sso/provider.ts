@@ -54,9 +54,12 @@ export function createProvider(config: OidcConfig, now: () => Date): Provider {
 
   const discover = async (): Promise<Configuration> => {
     if (known && known.untilMs > now().getTime()) return known.configuration
+    // Deprecated to stand out; the settings take it for issuers of this machine only.
+    // eslint-disable-next-line @typescript-eslint/no-deprecated
+    const withoutTls = config.issuer.protocol === 'http:' ? [allowInsecureRequests] : []
     const options: DiscoveryRequestOptions = {
       [customFetch]: fetch,
-      execute: [enableNonRepudiationChecks, ...(config.issuer.protocol === 'http:' ? [allowInsecureRequests] : [])],
+      execute: [enableNonRepudiationChecks, ...withoutTls],
     }
     const secret = config.clientSecret.reveal()
     let configuration = await discovery(config.issuer, config.clientId, undefined, ClientSecretBasic(secret), options)
