@@ -63,7 +63,7 @@ export const flowTexts = {
       inBrowser: 'Finish the login in your browser',
       inBrowserHint: (provider: string) => `The page of ${provider} is open there. This dialog goes on by itself.`,
       linkLeft: (left: string) => `The link works for another ${left}`,
-      otherBrowser: 'No page, or the wrong browser?',
+      otherBrowser: 'No page there?',
       openPage: 'Open the page',
       copyLink: 'Copy the link',
       returned: (provider: string) => `Back from ${provider}; logging in …`,
