@@ -59,7 +59,8 @@ export const flowTexts = {
     totpRequired: 'Your account also needs a code from your authenticator.',
     sso: {
       begin: (provider: string) => `Continue with ${provider}`,
-      intro: (provider: string) => `${provider} opens in your browser. When you have logged in there, everything goes on here.`,
+      intro: (provider: string) =>
+        `${provider} opens in your browser. When you have logged in there, everything goes on here.`,
       inBrowser: 'Finish the login in your browser',
       inBrowserHint: (provider: string) => `The page of ${provider} is open there. This dialog goes on by itself.`,
       linkLeft: (left: string) => `The link works for another ${left}`,

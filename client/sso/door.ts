@@ -20,9 +20,7 @@ export const CALLBACK_PATH = '/callback'
 export const DONE_PATH = '/done/'
 
 /** How a request is answered: a page, or the way elsewhere, perhaps with a cookie that is set or (no value) taken back. */
-export type DoorAnswer =
-  | { page: Page; cookie?: SetCookie }
-  | { redirectTo: string; cookie?: SetCookie }
+export type DoorAnswer = { page: Page; cookie?: SetCookie } | { redirectTo: string; cookie?: SetCookie }
 export type SetCookie = { name: string; value: string | undefined; maxAgeSeconds: number }
 
 export type DoorHandlers = {
@@ -110,8 +108,7 @@ function judge(request: IncomingMessage, authority: string): Page | undefined {
 
 function send(response: ServerResponse, answer: DoorAnswer): void {
   const nonce = randomBytes(16).toString('base64url')
-  const page =
-    'page' in answer ? answer.page : { status: 303, title: 'Postern', lines: [], isGood: false }
+  const page = 'page' in answer ? answer.page : { status: 303, title: 'Postern', lines: [], isGood: false }
   const body = htmlOf(page, nonce)
   response.writeHead(page.status, {
     ...headersOf(nonce),

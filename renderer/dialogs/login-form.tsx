@@ -11,7 +11,14 @@ import { asPosternError } from '../state/call.ts'
 import { useProfile } from '../state/selectors.ts'
 import { asSentence } from './as-sentence.ts'
 import styles from './login-dialog.module.css'
-import { cancelLogin, isCancelHarmless, submitLogin, touchLogin, WRONG_PASSWORDS, type LoginTask } from './login-queue.ts'
+import {
+  cancelLogin,
+  isCancelHarmless,
+  submitLogin,
+  touchLogin,
+  WRONG_PASSWORDS,
+  type LoginTask,
+} from './login-queue.ts'
 
 const words = flowTexts.login
 
@@ -178,4 +185,3 @@ function problemOf(error: PosternError, wrongPasswords: number): Problem {
   if (error.code === 'totp_required') return { at, text: words.totpRequired }
   return { at, text: asSentence(error.message) }
 }
-

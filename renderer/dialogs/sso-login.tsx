@@ -102,7 +102,11 @@ function Step({ progress, provider }: { progress: Progress; provider: string }) 
 function LinkLeft({ expiresAt }: { expiresAt: string }) {
   const leftMs = Math.max(0, Date.parse(expiresAt) - useNow(1000))
   return (
-    <span role="timer" aria-label={words.linkLeft(formatDuration(leftMs))} title={words.linkLeft(formatDuration(leftMs))}>
+    <span
+      role="timer"
+      aria-label={words.linkLeft(formatDuration(leftMs))}
+      title={words.linkLeft(formatDuration(leftMs))}
+    >
       {formatClock(leftMs)}
     </span>
   )

@@ -47,8 +47,7 @@ export const Oidc = z
     allowInsecureLoopbackIssuer: z.boolean().default(false),
   })
   .superRefine((oidc, context) => {
-    const complain = (key: string, message: string): void =>
-      context.addIssue({ code: 'custom', path: [key], message })
+    const complain = (key: string, message: string): void => context.addIssue({ code: 'custom', path: [key], message })
     const issuer = URL.parse(oidc.issuer)
     if (!issuer || issuer.search !== '' || issuer.hash !== '' || issuer.username !== '' || issuer.password !== '')
       complain('issuer', `"${oidc.issuer}" is not the address of an identity provider such as https://id.example.com`)
@@ -89,7 +88,8 @@ export function readOidcConfig(settings: z.output<typeof Oidc>, base: string, wh
     }
   }
   const secret = (settings.clientSecret ?? read('clientSecretFile', settings.clientSecretFile ?? '')).trim()
-  if (secret === '') throw new PosternError('misconfigured', `${where}: oidc.clientSecretFile: there is no secret in it`)
+  if (secret === '')
+    throw new PosternError('misconfigured', `${where}: oidc.clientSecretFile: there is no secret in it`)
   const caPem = settings.caFile === undefined ? undefined : read('caFile', settings.caFile)
   if (caPem !== undefined && !isCertificate(caPem))
     throw new PosternError('misconfigured', `${where}: oidc.caFile: this is not a PEM certificate`)

@@ -170,7 +170,8 @@ const CLIENT_REFUSED = ['invalid_client', 'unauthorized_client']
 function clientRefusalOf(error: unknown): string | undefined {
   if (error instanceof ResponseBodyError) return CLIENT_REFUSED.find((code) => code === error.error)
   // The same with a 401 that asks for HTTP Basic; one that asks for a bearer token is about the person's token.
-  const isAboutUs = error instanceof WWWAuthenticateChallengeError && error.cause.some(({ scheme }) => scheme === 'basic')
+  const isAboutUs =
+    error instanceof WWWAuthenticateChallengeError && error.cause.some(({ scheme }) => scheme === 'basic')
   return isAboutUs ? 'invalid_client' : undefined
 }
 

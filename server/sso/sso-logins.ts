@@ -91,8 +91,12 @@ async function findPerson(db: Db, { claim, value }: VouchedPerson, provider: str
       { detail },
     )
   if (user.disabled !== 0)
-    throw new PosternError('user_disabled', `the account ${user.name} is disabled; ask an administrator of the cluster`, {
-      detail,
-    })
+    throw new PosternError(
+      'user_disabled',
+      `the account ${user.name} is disabled; ask an administrator of the cluster`,
+      {
+        detail,
+      },
+    )
   return user
 }

@@ -59,7 +59,12 @@ describe('W7: the browser that began it, once', () => {
     expect(test.server.seen.ssoFinished).toHaveLength(1)
     // The verifier went to the server only now, and neither link nor code into the log.
     const log = test.log.join('')
-    for (const secret of [url, 'the-code', test.server.seen.ssoFinished[0]!['verifier']!, test.server.seen.sso[0]!.state])
+    for (const secret of [
+      url,
+      'the-code',
+      test.server.seen.ssoFinished[0]!['verifier']!,
+      test.server.seen.sso[0]!.state,
+    ])
       expect(log).not.toContain(secret)
     // A used link with a login that is good is no error.
     expect((await browser.open(url)).text).toContain('You are logged in to test')
@@ -71,7 +76,10 @@ describe('W7: the browser that began it, once', () => {
     const url = await begin()
     await new PlainBrowser().open(url)
     const page = await new PlainBrowser().open(answerFor(url))
-    expect([page.status, page.text]).toEqual([403, expect.stringContaining('does not belong to a login that this browser')])
+    expect([page.status, page.text]).toEqual([
+      403,
+      expect.stringContaining('does not belong to a login that this browser'),
+    ])
     expect(test.server.seen.ssoFinished).toEqual([])
     expect(await profileState()).toBe('signed out')
   })
@@ -134,7 +142,11 @@ describe('W7: the browser that began it, once', () => {
     await test.submit(host)
     const url = await begin()
     await browser.open(url)
-    test.server.refuseSso = { path: '/v1/sso/finish', code: 'sso_denied', text: 'Shop ID knows you as eve, nobody here does' }
+    test.server.refuseSso = {
+      path: '/v1/sso/finish',
+      code: 'sso_denied',
+      text: 'Shop ID knows you as eve, nobody here does',
+    }
     const back = await browser.open(answerFor(url))
     expect((await browser.open(back.location!)).text).toContain('Shop ID knows you as eve, nobody here does.')
     // A page of that login that is opened once more is no error: one is logged in.
@@ -156,7 +168,11 @@ describe('W7: the browser that began it, once', () => {
   })
 
   it('W7, E1: a cluster without a provider says so, and one that cannot reach its own names it', async () => {
-    test.server.refuseSso = { path: '/v1/sso/start', code: 'sso_unreachable', text: 'the access server cannot reach Shop ID' }
+    test.server.refuseSso = {
+      path: '/v1/sso/start',
+      code: 'sso_unreachable',
+      text: 'the access server cannot reach Shop ID',
+    }
     await expect(begin()).rejects.toMatchObject({ code: 'sso_unreachable' })
     test.server.sso = null
     await expect(begin()).rejects.toMatchObject({ code: 'unsupported' })
@@ -229,7 +245,10 @@ describe('G5, G9: those who wait', () => {
     const terminal = await test.attach({ canAsk: false })
     const { url } = await terminal.core.call('login.sso', {})
     await terminal.core.close()
-    await waitUntil(async () => (await new PlainBrowser().open(url)).text.includes('was ended in Postern'), 'the link dies')
+    await waitUntil(
+      async () => (await new PlainBrowser().open(url)).text.includes('was ended in Postern'),
+      'the link dies',
+    )
   })
 })
 
@@ -292,11 +311,15 @@ describe('W7: what comes back from outside', () => {
       }),
     )
     fc.assert(
-      fc.property(fc.string({ minLength: 1, maxLength: 50 }), fc.string({ minLength: 1, maxLength: 50 }), (code, state) => {
-        const query = new URLSearchParams({ code, state }).toString()
-        expect(readProviderAnswer(query)).toEqual({ kind: 'code', code, state, iss: undefined })
-        expect(readProviderAnswer(`${query}&state=x`).kind).toBe('nonsense')
-      }),
+      fc.property(
+        fc.string({ minLength: 1, maxLength: 50 }),
+        fc.string({ minLength: 1, maxLength: 50 }),
+        (code, state) => {
+          const query = new URLSearchParams({ code, state }).toString()
+          expect(readProviderAnswer(query)).toEqual({ kind: 'code', code, state, iss: undefined })
+          expect(readProviderAnswer(`${query}&state=x`).kind).toBe('nonsense')
+        },
+      ),
     )
   })
 

@@ -170,7 +170,10 @@ describe('single sign-on in the app', () => {
       await provider.pause()
       await cluster.server().stop()
       await cluster.startServer()
-      await page.getByRole('banner').getByRole('button', { name: /^alice/ }).click()
+      await page
+        .getByRole('banner')
+        .getByRole('button', { name: /^alice/ })
+        .click()
       await dialog.getByRole('button', { name: 'Continue with Shop ID' }).click()
       await dialog.getByText('The access server cannot reach Shop ID: nothing listens there').waitFor()
       await provider.resume()

@@ -34,9 +34,7 @@ const loginAt = (step?: Step, text: string | null = null): LoginView => ({
   ...PROMPT,
   requestedAt: soon(0),
   deadlineAt: soon(48_500),
-  ...(step === undefined
-    ? {}
-    : { ssoProgress: { step, text, url: LINK, since: soon(0), expiresAt: soon(581_000) } }),
+  ...(step === undefined ? {} : { ssoProgress: { step, text, url: LINK, since: soon(0), expiresAt: soon(581_000) } }),
 })
 const stateAt = (step?: Step, text: string | null = null) =>
   appState({
@@ -64,7 +62,9 @@ it('G10, G11, D2: one button by Enter, the page opens, where one is, starting ag
   await tab.close()
   goTo(window, 'browser')
   await dialog.getByText('Finish the login in your browser').waitFor()
-  await expect.poll(() => dialog.getByRole('timer', { name: /^The link works for another 9 min/ }).innerText()).toMatch(/9:[34]\d/)
+  await expect
+    .poll(() => dialog.getByRole('timer', { name: /^The link works for another 9 min/ }).innerText())
+    .toMatch(/9:[34]\d/)
   expect(await dialog.getByRole('link', { name: 'Open the page' }).getAttribute('href')).toBe(LINK)
   expect(await isFocused(page, 'Start again')).toBe(true)
   goTo(window, 'returned')
@@ -90,7 +90,8 @@ it('G7: cancelling in the middle is said to the core', async () => {
 
 it('G11: what cannot be begun is said in the dialog; the password is one link away, and back', async () => {
   const refuse: Responder = (method) => {
-    if (method === 'login.sso') throw new PosternError('sso_unreachable', 'the access server cannot reach Acme ID: no answer')
+    if (method === 'login.sso')
+      throw new PosternError('sso_unreachable', 'the access server cannot reach Acme ID: no answer')
     return undefined
   }
   await using window = await openWindow(stage, { state: stateAt(), answer: refuse })
@@ -124,7 +125,12 @@ it('G9: too late for those who waited, the dialog stays with the person who is s
   const { page, host } = window
   host.event('login.requested', PROMPT)
   await page.getByText('Finish the login in your browser').waitFor()
-  host.event('login.closed', { requestId: 'r1', profile: 'acme-prod', outcome: 'timed out', text: 'nobody logged in in time' })
+  host.event('login.closed', {
+    requestId: 'r1',
+    profile: 'acme-prod',
+    outcome: 'timed out',
+    text: 'nobody logged in in time',
+  })
   expect(await window.called('login.ask')).toEqual({ profile: 'acme-prod' })
   host.patch([
     { path: ['logins', 'r1'] },

@@ -46,7 +46,11 @@ it.each([
   ['no address', '{ issuer: "id.example.com", clientId: p, clientSecret: s }', 'oidc.issuer: "id.example.com" is not'],
   ['scopes without openid', `{ ${ISSUER}, clientId: p, clientSecret: s, scopes: [email] }`, 'oidc.scopes: openid is'],
   ['a claim that anybody sets', `{ ${ISSUER}, clientId: p, clientSecret: s, personClaim: name }`, 'oidc.personClaim: '],
-  ['a CA file that is none', `{ ${ISSUER}, clientId: p, clientSecret: s, caFile: postern.yaml }`, 'oidc.caFile: this is'],
+  [
+    'a CA file that is none',
+    `{ ${ISSUER}, clientId: p, clientSecret: s, caFile: postern.yaml }`,
+    'oidc.caFile: this is',
+  ],
   ['a slip of the finger', `{ ${ISSUER}, clientid: p, clientSecret: s }`, 'oidc.clientId'],
   ['a name with a line end', `{ ${ISSUER}, clientId: p, clientSecret: s, name: "a\\nb" }`, 'oidc.name: '],
 ])('W7, E3: %s', async (_what, oidc, text) => {
@@ -58,7 +62,12 @@ it.each([
 it('W7: a whole one has its defaults, reads the secret from its file, and prints it nowhere', async () => {
   await writeFile(path.join(directory, 'secret'), 'very secret\n')
   const oidc = await load(`{ ${ISSUER}, clientId: p, clientSecretFile: secret }`)
-  expect(oidc).toMatchObject({ clientId: 'p', name: 'id.example.com', scopes: ['openid', 'email'], personClaim: 'email' })
+  expect(oidc).toMatchObject({
+    clientId: 'p',
+    name: 'id.example.com',
+    scopes: ['openid', 'email'],
+    personClaim: 'email',
+  })
   expect(oidc?.clientSecret.reveal()).toBe('very secret')
   expect(inspect(oidc) + JSON.stringify(oidc)).not.toContain('very secret')
   const byName = await load(`{ ${ISSUER}, clientId: p, clientSecret: s, personClaim: preferred_username }`)

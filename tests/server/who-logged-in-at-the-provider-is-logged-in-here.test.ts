@@ -22,7 +22,10 @@ beforeAll(async () => {
   directory = await mkdtemp(path.join(tmpdir(), 'postern-oidc-'))
   const file = path.join(directory, 'postern.yaml')
   await writeFile(file, provider.settings)
-  server = await startTestServer({ oidc: loadConfig(file).oidc, loginLimits: { perUserPerMinute: 10, perAddressPerMinute: 40 } })
+  server = await startTestServer({
+    oidc: loadConfig(file).oidc,
+    loginLimits: { perUserPerMinute: 10, perAddressPerMinute: 40 },
+  })
   const root = await server.setUp()
   const applied = await server.apply(
     root,
@@ -89,7 +92,11 @@ it('W7: the server says what it can, and sends the browser to the provider with 
 it('W7, C1: who logged in there gets a login here, once, as with a password; the audit log says how', async () => {
   const begun = await begin()
   const answer = await comeBack(begun, 'alice')
-  const stored = await server.store.db.selectFrom('sso_requests').selectAll().where('id', '=', begun.ssoId).executeTakeFirstOrThrow()
+  const stored = await server.store.db
+    .selectFrom('sso_requests')
+    .selectAll()
+    .where('id', '=', begun.ssoId)
+    .executeTakeFirstOrThrow()
   expect(stored.journey_sealed).toMatch(/^v1:/)
   expect(JSON.stringify(stored)).not.toContain(begun.state)
   const { status, body } = await finish(begun, answer, { ttlSeconds: 60 })
@@ -98,7 +105,11 @@ it('W7, C1: who logged in there gets a login here, once, as with a password; the
   expect(body.certificate).toContain('BEGIN CERTIFICATE')
   expect(Date.parse(body.expiresAt) - Date.parse(body.serverTime)).toBeLessThanOrEqual(60_000)
   expect(server.audit).toEqual([
-    expect.objectContaining({ event: 'login.succeeded', user: 'alice', detail: expect.objectContaining({ how: 'sso' }) }),
+    expect.objectContaining({
+      event: 'login.succeeded',
+      user: 'alice',
+      detail: expect.objectContaining({ how: 'sso' }),
+    }),
   ])
   const again = await finish(begun, answer)
   expect([again.status, again.body.error.code]).toEqual([401, 'sso_failed'])
@@ -233,7 +244,10 @@ it('W7: a provider that cannot be reached, is another one, or refuses this serve
 it('W7: the name there can be the name here', async () => {
   const { oidc } = server.config
   if (!oidc) throw new Error('the test server has a provider')
-  const byName = createProvider({ ...oidc, personClaim: 'preferred_username', scopes: ['openid', 'profile'] }, () => new Date())
+  const byName = createProvider(
+    { ...oidc, personClaim: 'preferred_username', scopes: ['openid', 'profile'] },
+    () => new Date(),
+  )
   const { authorizationUrl, journey } = await byName.begin(REDIRECT)
   const back = new URL(await new PlainBrowser().throughProvider(authorizationUrl, 'bob'))
   const returned = {

@@ -21,7 +21,9 @@ export type IdentityProvider = {
   close(): Promise<void>
 }
 
-export async function startIdentityProvider(options: { name?: string; personClaim?: string } = {}): Promise<IdentityProvider> {
+export async function startIdentityProvider(
+  options: { name?: string; personClaim?: string } = {},
+): Promise<IdentityProvider> {
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
   const claims = new Map<string, Record<string, unknown>>()
   let server: Server | undefined
@@ -96,7 +98,10 @@ export class PlainBrowser {
   readonly #cookies = new Map<string, Cookie[]>()
 
   /** One request, without following. */
-  async open(url: string, form?: Record<string, string>): Promise<{ status: number; location: string | null; text: string }> {
+  async open(
+    url: string,
+    form?: Record<string, string>,
+  ): Promise<{ status: number; location: string | null; text: string }> {
     const { hostname, pathname } = new URL(url)
     const jar = this.#cookies.get(hostname) ?? []
     const sent = jar.filter(({ path }) => pathname.startsWith(path)).map(({ name, value }) => `${name}=${value}`)
@@ -124,7 +129,10 @@ export class PlainBrowser {
   }
 
   /** Follows redirects until a page comes, or the way leads to something that `until` names; that is not opened. */
-  async follow(url: string, until: (url: string) => boolean = () => false): Promise<{ url: string; text: string; status: number }> {
+  async follow(
+    url: string,
+    until: (url: string) => boolean = () => false,
+  ): Promise<{ url: string; text: string; status: number }> {
     for (let at = url, hops = 0; hops < 15; hops++) {
       if (until(at)) return { url: at, text: '', status: 0 }
       const { location, text, status } = await this.open(at)
@@ -146,7 +154,8 @@ export class PlainBrowser {
       const action = /<form[^>]*action="([^"]+)"/.exec(page.text)?.[1]
       const abort = /href="([^"]*\/abort)"/.exec(page.text)?.[1]
       const isLogin = page.text.includes('name="login"')
-      if (action === undefined || abort === undefined) throw new Error(`no form in ${page.url}: ${page.text.slice(0, 500)}`)
+      if (action === undefined || abort === undefined)
+        throw new Error(`no form in ${page.url}: ${page.text.slice(0, 500)}`)
       if (!isLogin && !consents) {
         page = await this.follow(new URL(abort, page.url).href, isBack)
         continue
