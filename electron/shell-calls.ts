@@ -2,6 +2,7 @@
 // through the page gate, which has checked the parameters; what reaches the system is checked here once more.
 import { app, clipboard, shell } from 'electron'
 import { PosternError } from '../shared/errors.ts'
+import { isLoginLink } from './login-link.ts'
 import type { ShellHandlers } from './page-gate.ts'
 
 export type ShellFacts = {
@@ -60,10 +61,6 @@ export async function openLoginLink(url: string): Promise<void> {
   if (!isLoginLink(url)) throw new PosternError('bad_request', 'this is not the link of a login')
   await shell.openExternal(url)
 }
-
-/** http://127.0.0.1:PORT/start/TOKEN, to the letter. */
-export const isLoginLink = (url: string): boolean =>
-  /^http:\/\/127\.0\.0\.1:[1-9]\d{0,4}\/start\/[A-Za-z0-9_-]{43}$/.test(url)
 
 /** https only, and nothing that disguises where it leads. */
 export function isSafeExternal(url: string): boolean {

@@ -42,7 +42,16 @@ type Seen = {
 
 export class FakeAccessServer {
   readonly ca: TestCa
-  readonly seen: Seen = { logins: [], sso: [], ssoFinished: [], routes: [], closedRoutes: [], logouts: 0, dials: [], cancels: [] }
+  readonly seen: Seen = {
+    logins: [],
+    sso: [],
+    ssoFinished: [],
+    routes: [],
+    closedRoutes: [],
+    logouts: 0,
+    dials: [],
+    cancels: [],
+  }
   cluster = 'test'
   userTtlMs = 60 * MINUTE_MS
   routeTtlMs = 10 * MINUTE_MS
