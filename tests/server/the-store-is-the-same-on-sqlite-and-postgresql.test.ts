@@ -265,7 +265,8 @@ it('W7: a login at the identity provider that is under way is taken once, on bot
     { kind: 'sqlite', file: path.join(directory, 'sso.sqlite') } as const,
     { kind: 'postgres', url: await postgres.newDatabase('sso') } as const,
   ]) {
-    const { db, close } = await openStore(location)
+    const store = await openStore(location)
+    const { db } = store
     const request = { redirectUri: 'http://127.0.0.1:1/callback', challenge: 'c', journey, address: '127.0.0.1:1' }
     const { id, expiresAt } = await addSsoRequest(db, masterKey, request, now)
     expect(expiresAt).toEqual(new Date('2026-11-22T10:10:00.000Z'))
@@ -277,6 +278,6 @@ it('W7: a login at the identity provider that is under way is taken once, on bot
     // The one that has run out goes with the next one that begins.
     await addSsoRequest(db, masterKey, request, new Date(now.getTime() + 11 * 60_000))
     expect(await db.selectFrom('sso_requests').select('id').execute()).toHaveLength(1)
-    await close()
+    await store.close()
   }
 })

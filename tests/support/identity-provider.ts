@@ -2,7 +2,7 @@
 // for tests that need no Chromium. It is called `localhost`, so that for a browser it is another site than 127.0.0.1.
 import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer, request, type IncomingMessage, type Server } from 'node:http'
+import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { text as readText } from 'node:stream/consumers'
 import type { AddressInfo } from 'node:net'
 import { Provider } from 'oidc-provider'
@@ -28,14 +28,14 @@ export async function startIdentityProvider(
   const claims = new Map<string, Record<string, unknown>>()
   let server: Server | undefined
   let port = 0
-  let answer: ReturnType<Provider['callback']> | undefined
 
-  const listen = async (): Promise<void> => {
-    const opened = createServer((request, response) => void answer?.(request, response))
+  const listen = async (): Promise<Server> => {
+    const opened = createServer()
     opened.listen(port, '127.0.0.1')
     await once(opened, 'listening')
     port = (opened.address() as AddressInfo).port
     server = opened
+    return opened
   }
   const stop = async (): Promise<void> => {
     const closing = server
@@ -46,7 +46,7 @@ export async function startIdentityProvider(
     await once(closing, 'close')
   }
 
-  await listen()
+  const first = await listen()
   const issuer = `http://localhost:${port}`
   const provider = new Provider(issuer, {
     clients: [
@@ -77,7 +77,10 @@ export async function startIdentityProvider(
     pkce: { required: () => true },
     ttl: { AccessToken: 600, AuthorizationCode: 60, IdToken: 600, Interaction: 600, Session: 600, Grant: 600 },
   })
-  answer = provider.callback()
+  const answer = (request: IncomingMessage, response: ServerResponse): void => {
+    void provider.callback()(request, response)
+  }
+  first.on('request', answer)
 
   return {
     issuer,
@@ -86,7 +89,10 @@ export async function startIdentityProvider(
       `name: "${options.name ?? 'Shop ID'}", personClaim: ${options.personClaim ?? 'email'}, allowInsecureLoopbackIssuer: true }`,
     claims,
     pause: stop,
-    resume: listen,
+    async resume() {
+      const again = await listen()
+      again.on('request', answer)
+    },
     close: stop,
   }
 }
