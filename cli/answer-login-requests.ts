@@ -19,6 +19,8 @@ const CLOSED_TEXT: Record<LoginOutcome, string> = {
   withdrawn: 'Nothing waits for this login any more.',
 }
 
+const SIGNED_IN = 'Signed in; everything that waited goes on.'
+
 export type LoginAnswerer = {
   /** The last request that ended without a login, for the exit code of a command that depended on it. */
   lastOutcome(): LoginOutcome | undefined
@@ -44,6 +46,8 @@ export function answerLoginRequests(core: Core, terminal: Terminal): LoginAnswer
   const stopping = new AbortController()
   /** Requests that are asked or wait to be asked, each with what withdraws its question. */
   const open = new Map<string, AbortController>()
+  /** Those that the person has gone to the browser for. */
+  const inBrowser = new Set<string>()
   let queue: Promise<void> = Promise.resolve()
   let lastOutcome: LoginOutcome | undefined
 
@@ -64,8 +68,10 @@ export function answerLoginRequests(core: Core, terminal: Terminal): LoginAnswer
         totp: request.totp,
         signal: withdrawn,
         onFirstKey: touch,
+        sso: request.sso,
+        onBrowser: () => inBrowser.add(requestId),
       })
-      say('Signed in; everything that waited goes on.')
+      say(SIGNED_IN)
     } catch (error) {
       if (error instanceof Withdrawn) {
         if (!stopping.signal.aborted) say(error.message)
@@ -89,7 +95,10 @@ export function answerLoginRequests(core: Core, terminal: Terminal): LoginAnswer
     open.set(request.requestId, withdrawal)
     queue = queue
       .then(() => ask(request, AbortSignal.any([withdrawal.signal, stopping.signal])))
-      .finally(() => open.delete(request.requestId))
+      .finally(() => {
+        open.delete(request.requestId)
+        inBrowser.delete(request.requestId)
+      })
   }
 
   function onClosed(closed: EventPayload<'login.closed'>): void {
@@ -97,7 +106,9 @@ export function answerLoginRequests(core: Core, terminal: Terminal): LoginAnswer
     const withdrawal = open.get(closed.requestId)
     if (withdrawal === undefined) return
     // The terminal that answered it itself hears of it too; nothing is asked then, so nothing is withdrawn.
-    withdrawal.abort(new Withdrawn(closed.text ?? CLOSED_TEXT[closed.outcome]))
+    // From the browser the word comes as an event, like one from elsewhere.
+    const isOurs = closed.outcome === 'succeeded' && inBrowser.has(closed.requestId)
+    withdrawal.abort(new Withdrawn(isOurs ? SIGNED_IN : (closed.text ?? CLOSED_TEXT[closed.outcome])))
   }
 
   const unsubscribe = [core.on('login.requested', onRequested), core.on('login.closed', onClosed)]

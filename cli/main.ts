@@ -4,6 +4,8 @@ import { readFileSync } from 'node:fs'
 import { homedir, hostname, userInfo } from 'node:os'
 import { isatty } from 'node:tty'
 import { CommanderError } from 'commander'
+import { openLink } from '../client/app/open-link.ts'
+import { hasDisplay } from '../client/app/open-window.ts'
 import { PosternError } from '../shared/errors.ts'
 import type { Context } from './context.ts'
 import { exitCodeFor, formatError } from './print-error.ts'
@@ -22,8 +24,13 @@ function readVersion(): string {
 
 function makeContext(interrupt: AbortSignal): Context {
   const { stdin, stdout, stderr } = process
+  const machine = { platform: process.platform, env: process.env, uid: process.getuid?.() }
   return {
-    terminal: { stdin, stdout, stderr, canAsk: isatty(0) && isatty(2) },
+    terminal: {
+      ...{ stdin, stdout, stderr },
+      canAsk: isatty(0) && isatty(2),
+      openLink: isatty(1) && hasDisplay(machine) ? (url) => openLink(url, machine) : undefined,
+    },
     interrupt,
     now: () => new Date(),
     async connect({ canAsk }) {
@@ -41,7 +48,6 @@ function makeContext(interrupt: AbortSignal): Context {
     },
     async openApp({ open }) {
       const [{ openApp, tunnelLine }, { home }] = await Promise.all([import('../client/app/open-app.ts'), loadClient()])
-      const machine = { platform: process.platform, env: process.env, uid: process.getuid?.() }
       const opened = await openApp({ homeDir: home, machine, open, signal: interrupt })
       const whereabouts = {
         user: userInfo().username,

@@ -59,11 +59,19 @@ function addLoginCommands(program: Command, context: Context): void {
         new Option('--setup-code <code>', 'make the first administrator, with the code of "postern server init"'),
       )
       .addOption(new Option('--ttl <duration>', 'ask for a shorter login than the server grants, such as 30m or 8h'))
-      .addOption(new Option('--sso', 'single sign-on (not there yet)'))
+      .addOption(
+        new Option('--sso', 'single sign-on: prints a link and waits for the browser').conflicts([
+          'user',
+          'passwordStdin',
+          'totp',
+          'setupCode',
+        ]),
+      )
       .addOption(profileOption())
       .addOption(jsonOption()),
     'postern login db.example --user alice',
     'postern login db.example:3443 --user alice --ca-pin sha256:3f… --password-stdin < password-file',
+    'postern login db.example --sso         in the browser, at your identity provider',
     'postern login                          signs in again where you were',
   ).action(async (address: string | undefined, options: object) =>
     (await import('./commands/login.ts')).login(context, address, options),

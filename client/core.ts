@@ -22,12 +22,13 @@ import { createGatewayReports } from './gateways/reports.ts'
 import type { Home } from './home.ts'
 import { createDesktopKeyProtection, type KeyStorePort } from './profiles/desktop-key-protection.ts'
 import { plainKeyProtection } from './profiles/key-protection.ts'
-import { logIn } from './profiles/login.ts'
+import { askLoginWays, logIn } from './profiles/login.ts'
 import type { Profile } from './profiles/profile.ts'
 import { openProfiles } from './profiles/profiles.ts'
 import { Attention } from './renewal/attention.ts'
 import { LoginRequests } from './renewal/login-requests.ts'
 import { Renewal } from './renewal/renewal.ts'
+import { SsoLogins } from './sso/sso-logins.ts'
 import { createSettingsStore } from './settings-store.ts'
 import type { Settings } from './settings.ts'
 import { createCoreState } from './state/core-state.ts'
@@ -60,6 +61,8 @@ export type Core = {
 }
 
 const LOGOUT_DEADLINE_MS = 10_000
+/** Asking, beside a login that is asked for, whether there are other ways to log in now, in ms. */
+const LOGIN_WAYS_DEADLINE_MS = 10_000
 
 /** Starts the core: when this resolves, it listens and its gateways are restored. */
 export async function startCore(options: CoreOptions): Promise<Core> {
@@ -128,7 +131,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     return renewal
   }
   const reports = createGatewayReports(hosts)
-  const requests = new LoginRequests({
+  const requests: LoginRequests = new LoginRequests({
     hosts,
     settings: () => settings.current(),
     attention,
@@ -138,8 +141,47 @@ export async function startCore(options: CoreOptions): Promise<Core> {
       state.touch('logins')
       gateways.profileChanged(profile)
     },
+    ssoProgress: (profile) => sso.progressOf(profile),
+    onOpened: (name) => {
+      const profile = profiles.find(name)
+      if (!profile) return
+      const before = profile.sso
+      const signal = AbortSignal.any([lifetime.signal, AbortSignal.timeout(LOGIN_WAYS_DEADLINE_MS)])
+      askLoginWays(profile, now, signal).then(
+        () => profile.sso !== before && requests.refresh(name),
+        // The login itself will say what is wrong.
+        () => undefined,
+      )
+    },
+    onClosed: (profile, outcome) => {
+      // Who was too slow for those who waited may still finish: then everything else is fresh.
+      if (outcome === 'cancelled' || outcome === 'failed') sso.cancel(profile)
+    },
     onUnattended: (profile) =>
       notices.add({ level: 'warning', text: `connections to ${profile} wait for a login`, profile, isOnce: true }),
+  })
+  const checkLocalUser = createLocalUserCheck({ platform: options.platform, ownUid: options.uid })
+  /** A login has succeeded: everything that hangs on it is renewed, then everybody goes on (G5, G12). */
+  const useLogin = async (profile: Profile, release: () => void): Promise<void> => {
+    try {
+      // From here on the login counts, even if the host goes away.
+      await renewalOf(profile).reissueAll(lifetime.signal)
+    } finally {
+      release()
+    }
+    log.info({ profile: profile.name, user: profile.user }, 'logged in')
+    for (const { gatewayId } of gateways.routesOf(profile)) attention.forget(gatewayId)
+    gateways.loggedIn(profile)
+    requests.succeeded(profile.name)
+    sso.loggedIn(profile.name)
+  }
+  const sso: SsoLogins = new SsoLogins({
+    now,
+    checkLocalUser,
+    hold: (profile, requestId) => requests.submitting(profile, requestId),
+    onLoggedIn: useLogin,
+    onChanged: () => state.touch('logins'),
+    log,
   })
   const onGatewayChanged = (gateway: Gateway): void => {
     reports.changed(gateway)
@@ -156,7 +198,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
       const { portRange } = settings.current()
       return portRange ? { first: portRange.from, last: portRange.to } : undefined
     },
-    checkLocalUser: createLocalUserCheck({ platform: options.platform, ownUid: options.uid }),
+    checkLocalUser,
     renewalOf,
     now,
     onChanged: onGatewayChanged,
@@ -175,6 +217,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   /** Certificates of a login that is over are void, and so is everything that runs on them. */
   const dropLogin = async (profile: Profile, text: string): Promise<void> => {
     requests.dismiss(profile.name, text)
+    sso.cancel(profile.name)
     renewalOf(profile).certificates.clear()
     await gateways.endConnectionsOf(profile, new PosternError('login_cancelled', text))
   }
@@ -261,15 +304,22 @@ export async function startCore(options: CoreOptions): Promise<Core> {
       const answered = requests.submitting(profile.name, params.requestId)
       try {
         await logIn(profile, params, now, signal)
-        // From here on the login counts, even if the host goes away.
-        await renewalOf(profile).reissueAll(lifetime.signal)
-      } finally {
+      } catch (error) {
         answered()
+        throw error
       }
-      log.info({ profile: profile.name, user: profile.user }, 'logged in')
-      for (const { gatewayId } of gateways.routesOf(profile)) attention.forget(gatewayId)
-      gateways.loggedIn(profile)
-      requests.succeeded(profile.name)
+      await useLogin(profile, answered)
+      return profile.view()
+    },
+    'login.sso': async ({ requestId, ttlSeconds, ...params }, host, signal) => {
+      const requested = requestId === undefined ? undefined : requests.profileOf(requestId)
+      const profile = profiles.resolve(params.profile ?? requested)
+      const begun = await sso.begin(profile, { hostId: host.id, requestId, ttlSeconds }, signal)
+      return { url: begun.url, expiresAt: new Date(begun.expiresAtMs).toISOString() }
+    },
+    'login.ssoWait': async (params, _host, signal) => {
+      const profile = profiles.resolve(params.profile)
+      await sso.ended(profile.name, signal)
       return profile.view()
     },
     'login.touch': (params) => {
@@ -347,6 +397,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     onDetached: (host) => {
       state.unsubscribe(host.id)
       requests.hostLeft(host.id)
+      sso.hostLeft(host.id, (profile) => requests.isOpen(profile))
       if (attention.hostLeft(host.id)) requests.presenceReturned()
       void gateways.closeOwnedBy(host.id).catch((error: unknown) => log.error({ err: error }, 'closing failed'))
       life.look()
@@ -365,6 +416,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
       lifetime.abort(new PosternError('core_unreachable', 'the Postern core ended'))
       requests.close()
       streams.close()
+      await sso.close()
       await gateways.shutDown()
       // Hosts must hear that their gateways were closed on purpose, else they would start a core again.
       reports.close()

@@ -22,7 +22,7 @@ import { PAGE_EVENTS } from './page-gate.ts'
 import { linkPage, type PageLink } from './page-link.ts'
 import { followPresence } from './presence.ts'
 import { livingConnections, quitQuestion } from './quitting.ts'
-import { createShellCalls } from './shell-calls.ts'
+import { createShellCalls, openLoginLink } from './shell-calls.ts'
 import { openShellLog } from './shell-log.ts'
 import { mirrorState, type StateMirror } from './state-mirror.ts'
 import { createTray } from './tray.ts'
@@ -88,6 +88,7 @@ export async function runDesktopApp(options: DesktopAppOptions): Promise<Desktop
         window: made,
         core: () => mirror,
         shell: shellCalls,
+        openLoginLink,
         onReady: () => {
           missed.deliver(link)
           link.sendEvent('shell.coreState', core.state())

@@ -1,6 +1,7 @@
 // Between one window's page and the core: takes the page's messages (only from that window's own main frame, only from our own
 // page), passes them through the page gate, and sends events down. Called by main.ts for each window that is made.
 import { ipcMain, type BrowserWindow, type IpcMainEvent } from 'electron'
+import { CALLS } from '../shared/rpc.ts'
 import { FROM_PAGE, TO_PAGE } from './channels.ts'
 import { isOwnPage } from './guards.ts'
 import { createPageGate, type CoreCaller, type PageGate, type PageReply, type ShellHandlers } from './page-gate.ts'
@@ -9,6 +10,8 @@ export type PageLinkOptions = {
   window: BrowserWindow
   core: () => CoreCaller | undefined
   shell: ShellHandlers
+  /** Opens the link of a login in the browser: the one that the core has just returned, never one of the page's. */
+  openLoginLink: (url: string) => Promise<void>
   /** The page has just got the whole state: what it missed can be sent now. */
   onReady: () => void
   log: (text: string, cause?: unknown) => void
@@ -24,7 +27,7 @@ export type PageLink = {
 const REFUSALS_LOGGED = 100
 
 /** Links a window's page until the window closes. */
-export function linkPage({ window, core, shell, onReady, log }: PageLinkOptions): PageLink {
+export function linkPage({ window, core, shell, openLoginLink, onReady, log }: PageLinkOptions): PageLink {
   const contents = window.webContents
   let ready = false
   let refusals = 0
@@ -44,6 +47,11 @@ export function linkPage({ window, core, shell, onReady, log }: PageLinkOptions)
             ready = true
             if (!contents.isDestroyed()) onReady()
           })
+        }
+        if (method === 'login.sso') {
+          const { url } = CALLS['login.sso'].result.parse(result)
+          // Not opened, it can still be copied from the dialog.
+          openLoginLink(url).catch((error: unknown) => log('the page of a login could not be opened', error))
         }
         return result
       },

@@ -2,6 +2,7 @@
 // through the page gate, which has checked the parameters; what reaches the system is checked here once more.
 import { app, clipboard, shell } from 'electron'
 import { PosternError } from '../shared/errors.ts'
+import { isLoginLink } from './login-link.ts'
 import type { ShellHandlers } from './page-gate.ts'
 
 export type ShellFacts = {
@@ -50,6 +51,16 @@ export const createShellCalls = ({
     return Promise.resolve({ shown: true })
   },
 })
+
+/**
+ * Opens the link with which a login in the browser begins. It is the one address without https that is opened, and no page has a
+ * say in it: it comes from the core, which serves it on this machine and leads on to the identity provider.
+ * @throws PosternError `bad_request` for anything else
+ */
+export async function openLoginLink(url: string): Promise<void> {
+  if (!isLoginLink(url)) throw new PosternError('bad_request', 'this is not the link of a login')
+  await shell.openExternal(url)
+}
 
 /** https only, and nothing that disguises where it leads. */
 export function isSafeExternal(url: string): boolean {

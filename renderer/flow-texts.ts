@@ -57,6 +57,21 @@ export const flowTexts = {
     wrongThrice:
       'Check the user name and the keyboard layout. After more wrong tries the server makes you wait; you can also cancel and ask your administrator.',
     totpRequired: 'Your account also needs a code from your authenticator.',
+    sso: {
+      begin: (provider: string) => `Continue with ${provider}`,
+      intro: (provider: string) =>
+        `${provider} opens in your browser. When you have logged in there, everything goes on here.`,
+      inBrowser: 'Finish the login in your browser',
+      inBrowserHint: (provider: string) => `The page of ${provider} is open there. This dialog goes on by itself.`,
+      linkLeft: (left: string) => `The link works for another ${left}`,
+      otherBrowser: 'No page there?',
+      openPage: 'Open the page',
+      copyLink: 'Copy the link',
+      returned: (provider: string) => `Back from ${provider}; logging in …`,
+      failed: 'The login in the browser failed.',
+      again: 'Start again',
+      usePassword: 'Log in with a password',
+    },
     closed: loginClosed,
   },
   firstRun: {

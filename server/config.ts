@@ -9,6 +9,7 @@ import { Duration, parseDuration } from '../shared/duration.ts'
 import { PosternError } from '../shared/errors.ts'
 import { DEFAULT_SERVER_PORT, Name } from '../shared/names.ts'
 import { parseServerName } from './ca/server-name.ts'
+import { Oidc, readOidcConfig, type OidcConfig } from './sso/oidc-settings.ts'
 import type { StoreLocation } from './store/store.ts'
 
 /** Largest life of a login: longer than a month is no short-lived certificate any more (C2). */
@@ -70,6 +71,8 @@ const Settings = z.strictObject({
   loginLimits: LoginLimits.prefault({}),
   controlStreams: ControlStreamLimits.prefault({}),
   log: Log.prefault({}),
+  /** The identity provider that people can log in with; none without it. */
+  oidc: Oidc.optional(),
 })
 
 /** Known keys of each section, for the hint after a slip of the finger; '' is the top. */
@@ -79,12 +82,13 @@ const KNOWN_KEYS: Record<string, string[]> = {
   loginLimits: Object.keys(LoginLimits.shape),
   controlStreams: Object.keys(ControlStreamLimits.shape),
   log: Object.keys(Log.shape),
+  oidc: Object.keys(Oidc.shape),
   store: Object.keys(PostgresStore.shape),
 }
 
 export type ServerConfig = Omit<
   z.output<typeof Settings>,
-  'store' | 'serverNames' | 'dataDir' | 'masterKeyFile' | 'log'
+  'store' | 'serverNames' | 'dataDir' | 'masterKeyFile' | 'log' | 'oidc'
 > & {
   serverNames: string[]
   /** Absolute. */
@@ -95,6 +99,8 @@ export type ServerConfig = Omit<
   log: { level: z.output<typeof Log>['level']; file?: string }
   /** A PostgreSQL URL may hold a password: never log it. */
   store: StoreLocation
+  /** With its files read. */
+  oidc: OidcConfig | undefined
 }
 
 /** Flags of the command line, as typed. */
@@ -133,6 +139,7 @@ export function loadConfig(file: string | undefined, overrides: ConfigOverrides 
       settings.store.kind === 'sqlite'
         ? { kind: 'sqlite', file: path.join(dataDir, 'postern.sqlite') }
         : settings.store,
+    oidc: settings.oidc === undefined ? undefined : readOidcConfig(settings.oidc, base, where),
     ttl: {
       user: overrides.userTtl === undefined ? settings.ttl.user : Duration.parse(overrides.userTtl),
       route: overrides.routeTtl === undefined ? settings.ttl.route : Duration.parse(overrides.routeTtl),

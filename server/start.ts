@@ -21,6 +21,7 @@ import { serveRouteConnection } from './router/route-connection.ts'
 import type { Clock } from './seams.ts'
 import { createSessions } from './sessions/sessions.ts'
 import { loadMasterKey } from './secrets/master-key.ts'
+import { createProvider } from './sso/provider.ts'
 import { openStore } from './store/store.ts'
 import { readSetting } from './store/settings.ts'
 import { createWebApp } from './web/web-app.ts'
@@ -105,6 +106,7 @@ export async function startServer(
     routeTtlMs: config.ttl.route,
     userTtlMs: config.ttl.user,
     loginLimits: config.loginLimits,
+    provider: config.oidc && createProvider(config.oidc, now),
   })
   opened.defer(() => web.close())
 

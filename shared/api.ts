@@ -19,6 +19,14 @@ export const ClusterInfo = z.object({
   cluster: Name,
   version: z.string(),
   protocolVersion: z.number(),
+  /** How people log in here; older servers know passwords only and do not say it. */
+  login: z
+    .object({
+      password: z.boolean(),
+      /** `name`: the identity provider, as people know it. */
+      sso: z.object({ name: z.string().min(1).max(60) }).nullable(),
+    })
+    .optional(),
   serverTime: Time,
 })
 export type ClusterInfo = z.infer<typeof ClusterInfo>
@@ -53,6 +61,47 @@ export const LoginResponse = z.object({
   serverTime: Time,
 })
 export type LoginResponse = z.infer<typeof LoginResponse>
+
+/** base64url without padding of 32 bytes: PKCE's verifiers and S256 challenges (RFC 7636, 4.1 and 4.2). */
+const Base64Url32 = z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'this is not the base64url of 32 bytes')
+
+/**
+ * POST /v1/sso/start: begins a login at the identity provider (OpenID Connect, code flow). `challenge` is the S256 challenge of a
+ * verifier that only the caller has: without it nobody can finish this login. `redirectUri` is the caller's own loopback
+ * listener (RFC 8252, 7.3).
+ */
+export const SsoStartRequest = z.strictObject({
+  redirectUri: z
+    .string()
+    .regex(/^http:\/\/127\.0\.0\.1:[1-9]\d{0,4}\/callback$/, 'the way back is http://127.0.0.1:PORT/callback')
+    .refine((uri) => Number(/:(\d+)\/callback$/.exec(uri)?.[1]) <= 65_535, 'there is no such port'),
+  challenge: Base64Url32,
+})
+export type SsoStartRequest = z.infer<typeof SsoStartRequest>
+export const SsoStartResponse = z.object({
+  ssoId: z.string().min(1).max(64),
+  /** Where the person's browser goes. */
+  authorizationUrl: z.url({ protocol: /^https?$/ }),
+  /** What the provider sends back with the browser; the caller checks it too. */
+  state: z.string().min(16).max(200),
+  /** Until then it can be finished, once. */
+  expiresAt: Time,
+  serverTime: Time,
+})
+export type SsoStartResponse = z.infer<typeof SsoStartResponse>
+
+/** POST /v1/sso/finish: what the browser brought back, once; the answer is a LoginResponse as after a password. */
+export const SsoFinishRequest = z.strictObject({
+  ssoId: z.uuid(),
+  verifier: Base64Url32,
+  code: z.string().min(1).max(4096),
+  state: z.string().min(1).max(200),
+  /** Who sent the code, where the provider says it (RFC 9207). */
+  iss: z.string().max(1000).optional(),
+  csr: Pem,
+  ttlSeconds: z.number().int().positive().optional(),
+})
+export type SsoFinishRequest = z.infer<typeof SsoFinishRequest>
 
 // --- after the login (ALPN postern-control, user certificate) ---------------------------------------------------------
 

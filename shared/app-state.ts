@@ -66,7 +66,24 @@ export const AppSettings = z.object({
 export type AppSettings = z.infer<typeof AppSettings>
 
 /** A login that is asked for; `deadlineAt` is when those who wait get their error. */
-export const LoginView = LoginPrompt.extend({ requestedAt: Time, deadlineAt: Time.nullable() })
+export const LoginView = LoginPrompt.extend({
+  requestedAt: Time,
+  deadlineAt: Time.nullable(),
+  /** How far the login in the browser is, if one was begun; it survives a reload of the window, and all hosts see it. */
+  ssoProgress: z
+    .object({
+      /** `browser`: the person is there; `returned`: back with an answer, which is being redeemed. */
+      step: z.enum(['browser', 'returned', 'failed']),
+      /** Why it failed. */
+      text: z.string().nullable(),
+      /** The link that starts it, on this machine only. */
+      url: z.string(),
+      since: Time,
+      /** When the link ends, by this machine's clock. */
+      expiresAt: Time,
+    })
+    .optional(),
+})
 export type LoginView = z.infer<typeof LoginView>
 
 export const AppState = z.object({

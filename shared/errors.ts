@@ -28,6 +28,10 @@ export const ERROR_CATALOGUE = {
   totp_required: { kind: 'denied', http: 401 },
   totp_invalid: { kind: 'denied', http: 401 },
   setup_code_invalid: { kind: 'denied', http: 401 },
+  /** A login at the identity provider that did not come to its end: a link used up or out of date, an answer that is not right. */
+  sso_failed: { kind: 'denied', http: 401 },
+  /** The identity provider, or the person there, said no; or who logged in there is nobody here. */
+  sso_denied: { kind: 'denied', http: 403 },
   bad_certificate: { kind: 'denied', http: 401 },
   rate_limited: { kind: 'denied', http: 429 },
   user_disabled: { kind: 'denied', http: 403 },
@@ -49,6 +53,8 @@ export const ERROR_CATALOGUE = {
   // can it be reached
   server_unreachable: { kind: 'unreachable', http: 502 },
   target_unreachable: { kind: 'unreachable', http: 502 },
+  /** The identity provider, seen from the access server. */
+  sso_unreachable: { kind: 'unreachable', http: 502 },
   core_unreachable: { kind: 'unreachable', http: 502 },
   // can it be trusted and understood
   server_untrusted: { kind: 'misconfigured', http: 502 },

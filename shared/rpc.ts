@@ -32,6 +32,8 @@ export const ProfileView = z.object({
   live: z.boolean().optional(),
   /** Counts up when what the person may use may have changed: whoever shows resources asks for them again. */
   resourcesVersion: z.number().int().optional(),
+  /** The identity provider that people can log in with, as last heard of the server; null or absent: none. */
+  sso: z.object({ name: z.string() }).nullable().optional(),
 })
 export type ProfileView = z.infer<typeof ProfileView>
 
@@ -94,6 +96,8 @@ export const LoginPrompt = z.object({
   waiting: z.number().int(),
   /** Whether the last login of this person needed a TOTP code, so that a host can ask for it at once. */
   totp: z.boolean(),
+  /** The identity provider that this login can be given with, in the browser; absent: a password only. */
+  sso: z.object({ name: z.string() }).optional(),
 })
 export type LoginPrompt = z.infer<typeof LoginPrompt>
 
@@ -145,6 +149,21 @@ export const CALLS = {
     }),
     result: ProfileView,
   },
+  /**
+   * Begins a login in the browser and returns the link that starts it; nothing is opened by the core (G10). A login of that profile
+   * that is under way already is given up, and its link with it. Answers a pending request as `login.submit` does (G5).
+   */
+  'login.sso': {
+    params: z.object({
+      profile: ProfileName.optional(),
+      ttlSeconds: z.number().int().positive().optional(),
+      requestId: Id.optional(),
+    }),
+    /** `expiresAt`: when the link ends, by this machine's clock. */
+    result: z.object({ url: z.string(), expiresAt: Time }),
+  },
+  /** Waits for the end of the browser login of that profile. Errors say why there is no login. */
+  'login.ssoWait': { params: z.object({ profile: ProfileName.optional() }), result: ProfileView },
   /** The person has begun to fill in the request: it is not withdrawn any more when the last waiting client leaves (G8). */
   'login.touch': { params: z.object({ requestId: Id }), result: z.object({}) },
   /** The person cancelled, or gave up after wrong passwords (`failed`). Unknown ids are fine: it was over already. */

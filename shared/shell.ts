@@ -11,6 +11,7 @@ export const PAGE_METHODS = [
   'profile.select',
   'profile.remove',
   'login.submit',
+  'login.sso',
   'login.touch',
   'login.cancel',
   'login.ask',

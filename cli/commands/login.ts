@@ -8,6 +8,7 @@ import type { Context, Core } from '../context.ts'
 import { readPassword } from '../read-stdin.ts'
 import { parseServerAddress } from '../server-address.ts'
 import { signInByAsking } from '../sign-in.ts'
+import { signInByBrowser } from '../sign-in-by-browser.ts'
 import { withCore } from '../with-core.ts'
 
 export type LoginOptions = {
@@ -26,11 +27,13 @@ export type LoginOptions = {
 /** @throws PosternError of the core, or `bad_request` for options that do not go together */
 export async function login(context: Context, address: string | undefined, options: LoginOptions): Promise<void> {
   const { terminal } = context
-  if (options.sso)
-    throw new PosternError('unsupported', 'Single sign-on is not there yet: sign in with a password (--user NAME).')
   const ttlMs = options.ttl === undefined ? undefined : parseDuration(options.ttl)
   if (options.ttl !== undefined && ttlMs === undefined)
     throw new PosternError('bad_request', `--ttl "${options.ttl}" is not a duration such as 30m, 8h or 1h30m.`)
+  if (options.sso) {
+    await loginByBrowser(context, address, options, ttlMs)
+    return
+  }
   if (!options.passwordStdin && !terminal.canAsk)
     throw new PosternError('bad_request', 'There is no terminal to ask for the password: pipe it in, --password-stdin.')
   // Read before anything else, so that a forgotten pipe is noticed before the server is asked.
@@ -40,11 +43,14 @@ export async function login(context: Context, address: string | undefined, optio
     const profile = await findProfile(context, core, address, options)
     const user = options.user ?? profile.user ?? undefined
     if (user === undefined)
-      throw new PosternError('bad_request', `Who signs in to ${profile.profile}? Say it with --user NAME.`)
+      throw new PosternError(
+        'bad_request',
+        `Who signs in to ${profile.profile}? Say it with --user NAME${profile.sso ? `, or log in with ${profile.sso.name}: --sso` : ''}.`,
+      )
     const base = {
       profile: profile.profile,
       user,
-      ...(ttlMs === undefined ? {} : { ttlSeconds: Math.max(1, Math.round(ttlMs / 1000)) }),
+      ...ttlSecondsOf(ttlMs),
       ...(options.setupCode === undefined ? {} : { setupCode: options.setupCode }),
     }
     const totp = options.totp === undefined ? {} : { totp: options.totp }
@@ -55,6 +61,7 @@ export async function login(context: Context, address: string | undefined, optio
             base,
             prompt: `Password of ${user} at ${profile.profile} (${profile.address}): `,
             totp: false,
+            sso: profile.sso,
             signal: context.interrupt,
           })
         : await core.call('login.submit', {
@@ -62,9 +69,30 @@ export async function login(context: Context, address: string | undefined, optio
             password: password ?? (await askPassword(context, user, profile)),
             ...totp,
           })
-    if (options.json) terminal.stdout.write(`${JSON.stringify(signedIn)}\n`)
-    else terminal.stdout.write(`${describeLogin(signedIn)}\n`)
+    say(context, signedIn, options)
   })
+}
+
+/** `--sso`: at the identity provider. Who it is, the provider says. */
+async function loginByBrowser(
+  context: Context,
+  address: string | undefined,
+  options: LoginOptions,
+  ttlMs: number | undefined,
+): Promise<void> {
+  await withCore(context, async (core) => {
+    const { profile } = await findProfile(context, core, address, options)
+    const base = { profile, ...ttlSecondsOf(ttlMs) }
+    say(context, await signInByBrowser(core, context.terminal, { base, signal: context.interrupt }), options)
+  })
+}
+
+const ttlSecondsOf = (ttlMs: number | undefined): { ttlSeconds?: number } =>
+  ttlMs === undefined ? {} : { ttlSeconds: Math.max(1, Math.round(ttlMs / 1000)) }
+
+function say({ terminal }: Context, signedIn: ProfileView, { json }: LoginOptions): void {
+  if (json) terminal.stdout.write(`${JSON.stringify(signedIn)}\n`)
+  else terminal.stdout.write(`${describeLogin(signedIn)}\n`)
 }
 
 /** "Signed in to demo as alice; the login ends in 8h." */

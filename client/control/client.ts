@@ -44,7 +44,7 @@ export type CoreConnection = {
 /** Calls that may wait for a person get the hard limit of a login and more; all others a minute. In ms. */
 const CALL_DEADLINE_MS = 60_000
 const PATIENT_CALL_DEADLINE_MS = 15 * 60_000
-const PATIENT_CALLS: readonly Method[] = ['gateway.open', 'login.submit']
+const PATIENT_CALLS: readonly Method[] = ['gateway.open', 'login.submit', 'login.ssoWait']
 /** Events kept for a listener that has not come yet. */
 const EARLY_EVENTS_MAX = 100
 

@@ -24,6 +24,11 @@ export const StoredProfile = z.strictObject({
   level: PermissionLevel.nullable(),
   /** Whether the last login needed a TOTP code. */
   totp: z.boolean(),
+  /** The identity provider that people can log in with, as last heard of the server. */
+  sso: z
+    .object({ name: z.string().min(1).max(60) })
+    .nullable()
+    .default(null),
   /** Server clock minus this machine's, in ms, as last heard. */
   clockOffsetMs: z.number(),
   /** When the person last turned to it, in ms since the epoch: the latest one is the current profile. */

@@ -79,6 +79,11 @@ export class Profile {
     return this.#stored.totp
   }
 
+  /** The identity provider that people can log in with, as last heard of the server. */
+  get sso(): StoredProfile['sso'] {
+    return this.#stored.sso
+  }
+
   get usedAtMs(): number {
     return this.#stored.usedAtMs
   }
@@ -135,6 +140,7 @@ export class Profile {
       clockOffsetMs: this.clock.offsetMs(),
       live: this.#isLive,
       resourcesVersion: this.#resourcesVersion,
+      sso: this.#stored.sso,
     }
   }
 
@@ -210,6 +216,15 @@ export class Profile {
   /** The person turns to it: it is the current profile from now on. */
   async use(): Promise<void> {
     const stored = { ...this.#stored, usedAtMs: this.#now() }
+    await writeProfileFile(this.#dir, stored)
+    this.#stored = stored
+    this.#onChanged(this)
+  }
+
+  /** What the server says of its identity provider; stored where it is news, so that the next login dialog has the button at once. */
+  async learnSso(sso: StoredProfile['sso']): Promise<void> {
+    if (sso?.name === this.#stored.sso?.name) return
+    const stored = { ...this.#stored, sso }
     await writeProfileFile(this.#dir, stored)
     this.#stored = stored
     this.#onChanged(this)

@@ -87,6 +87,7 @@ export async function openProfiles(options: Options): Promise<Profiles> {
         const isOtherCa = known.cluster.caPem !== cluster.caPem
         await known.trust(address.text, cluster.caPem)
         known.clock.note(serverMs)
+        await known.learnSso(info.login?.sso ?? null)
         if (isOtherCa) await options.onCaChanged(known)
         return known
       }
@@ -98,6 +99,7 @@ export async function openProfiles(options: Options): Promise<Profiles> {
         user: null,
         level: null,
         totp: false,
+        sso: info.login?.sso ?? null,
         clockOffsetMs: Math.round(serverMs - now()),
         usedAtMs: now(),
       }

@@ -10,7 +10,13 @@ import type { Attention } from './attention.ts'
 import { SingleFlight } from './single-flight.ts'
 
 /** What a request needs to know of its profile. */
-export type RequestingProfile = { readonly name: string; readonly user: string | null; readonly totp: boolean }
+export type RequestingProfile = {
+  readonly name: string
+  readonly user: string | null
+  readonly totp: boolean
+  /** The identity provider that people can log in with. */
+  readonly sso: { readonly name: string } | null
+}
 
 export type Wanting = {
   reason: LoginReason
@@ -57,6 +63,11 @@ type Options = {
   randomId: () => string
   /** Whatever changed for this profile (its request, who waits, cool-down): its gateways look at it again. */
   onChanged: (profile: string) => void
+  /** How far a login in the browser is. */
+  ssoProgress: (profile: string) => LoginView['ssoProgress']
+  /** A request was opened, or is over. */
+  onOpened: (profile: string) => void
+  onClosed: (profile: string, outcome: LoginOutcome) => void
   /** A connection waits for a login and nobody is disturbed for it (G10). */
   onUnattended: (profile: string) => void
 }
@@ -96,7 +107,11 @@ export class LoginRequests {
   /** Open requests by id, as the app shows them. */
   list(): ReadonlyMap<string, LoginView> {
     const views = new Map<string, LoginView>()
-    for (const { open } of this.#profiles.values()) if (open) views.set(open.id, viewOf(open))
+    for (const [profile, { open }] of this.#profiles) {
+      if (!open) continue
+      const ssoProgress = this.#options.ssoProgress(profile)
+      views.set(open.id, { ...viewOf(open), ...(ssoProgress === undefined ? {} : { ssoProgress }) })
+    }
     return views
   }
 
@@ -142,7 +157,19 @@ export class LoginRequests {
     if (request) this.#fail(request, outcome)
   }
 
-  /** A password is on its way to the server: the wait goes on, up to the hard limit. Call what it returns when the answer is there. */
+  /** What a prompt says of the profile may have changed: whoever was asked is told. */
+  refresh(profile: string): void {
+    const { open } = this.#of(profile)
+    if (open) this.#tellAsked(open)
+    this.#options.onChanged(profile)
+  }
+
+  /** Whether a login of this profile is asked for. */
+  isOpen(profile: string): boolean {
+    return this.#of(profile).open !== undefined
+  }
+
+  /** A password is on its way to the server, or the person is at the identity provider: the wait goes on, up to the hard limit. Call what it returns when the answer is there. */
   submitting(profile: string, requestId: string | undefined): () => void {
     const logins = this.#of(profile)
     logins.submitting += 1
@@ -151,7 +178,11 @@ export class LoginRequests {
     this.#options.onChanged(profile)
     return () => {
       logins.submitting -= 1
-      if (logins.open && logins.submitting === 0 && logins.open.waiting > 0) this.#startSoftDeadline(logins.open)
+      const { open } = logins
+      if (open && logins.submitting === 0) {
+        if (open.waiting > 0) this.#startSoftDeadline(open)
+        else if (open.askedHostId === undefined) this.#close(open, 'withdrawn', null, undefined)
+      }
       this.#options.onChanged(profile)
     }
   }
@@ -171,10 +202,11 @@ export class LoginRequests {
 
   /** The request that this host was asked moves to the next one. */
   hostLeft(hostId: number): void {
-    for (const { open } of this.#profiles.values()) {
+    for (const { open, submitting } of this.#profiles.values()) {
       if (open?.askedHostId !== hostId) continue
       open.isTouched = false
-      if (open.waiting === 0) this.#close(open, 'withdrawn', null, undefined)
+      // While the person is at the identity provider the request stays: a window that is loaded anew comes back to it.
+      if (open.waiting === 0 && submitting === 0) this.#close(open, 'withdrawn', null, undefined)
       else this.#ask(open)
     }
   }
@@ -225,6 +257,7 @@ export class LoginRequests {
   }
 
   #create(profile: RequestingProfile, wanting: Wanting, waiting: number): OpenRequest {
+    this.#options.onOpened(profile.name)
     const { promise, resolve, reject } = Promise.withResolvers<undefined>()
     // With nobody waiting (touched, abandoned) its end is nobody's error.
     promise.catch(() => undefined)
@@ -269,7 +302,7 @@ export class LoginRequests {
   #leave(request: OpenRequest): void {
     stopDeadlines(request)
     request.waiting = 0
-    if (!request.isTouched) {
+    if (!request.isTouched && this.#of(request.profile.name).submitting === 0) {
       this.#close(request, 'withdrawn', null, undefined)
       return
     }
@@ -310,6 +343,7 @@ export class LoginRequests {
     if (request.askedHostId === undefined) hosts.broadcast('login.closed', event)
     else asked?.send('login.closed', event)
     request.settle(error)
+    this.#options.onClosed(profile, outcome)
     onChanged(profile)
   }
 
@@ -385,4 +419,5 @@ const promptOf = (request: OpenRequest): LoginPrompt => ({
   reason: request.wanting.reason,
   waiting: request.waiting,
   totp: request.profile.totp,
+  ...(request.profile.sso ? { sso: { name: request.profile.sso.name } } : {}),
 })

@@ -21,7 +21,7 @@ type DialogProps = {
   /** Called once it is gone and the focus is back. */
   onClosed?: () => void
   /** Where the focus goes first; without it, to the first control. */
-  initialFocus?: RefObject<HTMLElement | null>
+  initialFocus?: RefObject<HTMLElement | null> | (() => HTMLElement | null)
 }
 
 export function Dialog(props: DialogProps) {
@@ -36,9 +36,10 @@ export function Dialog(props: DialogProps) {
           {...(description === undefined ? { 'aria-describedby': undefined } : {})}
           onOpenAutoFocus={(event) => {
             focusBefore.current = returnTarget()
-            if (!initialFocus?.current) return
+            const first = typeof initialFocus === 'function' ? initialFocus() : initialFocus?.current
+            if (!first) return
             event.preventDefault()
-            initialFocus.current.focus()
+            first.focus()
           }}
           onCloseAutoFocus={(event) => {
             // Radix knows only the way back to a trigger of its own.

@@ -1,6 +1,6 @@
 // The one place where a person logs in: a small dialog over whatever was open, for the first login that this page was asked
 // for. Says who wants what, who waits and what cancelling does; further ones come after it.
-import { useRef } from 'react'
+import { useRef, useState, type RefObject } from 'react'
 import type { LoginPrompt, ProfileView } from '../../shared/rpc.ts'
 import { Callout } from '../components/callout.tsx'
 import { Dialog } from '../components/dialog.tsx'
@@ -11,6 +11,7 @@ import { useNow } from '../state/use-now.ts'
 import styles from './login-dialog.module.css'
 import { LoginForm } from './login-form.tsx'
 import { cancelLogin, useLoginQueue, type LoginTask } from './login-queue.ts'
+import { SsoLogin } from './sso-login.tsx'
 
 const words = flowTexts.login
 
@@ -18,23 +19,51 @@ export function LoginDialog() {
   const task = useLoginQueue((queue) => queue.tasks[0])
   const others = useLoginQueue((queue) => Math.max(0, queue.tasks.length - 1))
   const firstField = useRef<HTMLInputElement>(null)
+  const ssoButton = useRef<HTMLButtonElement>(null)
   return (
     <Dialog
       isOpen={task !== undefined}
       isSticky
       title={task && words.title(task.prompt.profile)}
       description={task && <Reason prompt={task.prompt} />}
-      initialFocus={firstField}
+      initialFocus={() => ssoButton.current ?? firstField.current}
       onClose={() => task && cancelLogin(task)}
     >
       {task && (
         <div className={styles.body} key={task.prompt.requestId}>
           <Waiting task={task} />
-          <LoginForm task={task} firstField={firstField} />
+          <LoginWays task={task} firstField={firstField} ssoButton={ssoButton} />
           {others > 0 && <p className={styles.others}>{words.next(others)}</p>}
         </div>
       )}
     </Dialog>
+  )
+}
+
+type LoginWaysProps = {
+  task: LoginTask
+  firstField: RefObject<HTMLInputElement | null>
+  ssoButton: RefObject<HTMLButtonElement | null>
+}
+
+/** The identity provider first where there is one; the password for who has one. */
+function LoginWays({ task, firstField, ssoButton }: LoginWaysProps) {
+  const [choice, setChoice] = useState<'sso' | 'password' | null>(null)
+  const { sso } = task.prompt
+  if (!sso) return <LoginForm task={task} firstField={firstField} />
+  // Whoever types a password when the server says that there is a provider is not interrupted.
+  if (choice === 'password' || (choice === null && task.isTouched)) {
+    const otherWay = { label: words.sso.begin(sso.name), onUse: () => setChoice('sso') }
+    return <LoginForm task={task} firstField={firstField} otherWay={otherWay} takesFocus={choice !== null} />
+  }
+  return (
+    <SsoLogin
+      task={task}
+      provider={sso.name}
+      button={ssoButton}
+      takesFocus={choice !== null}
+      onUsePassword={() => setChoice('password')}
+    />
   )
 }
 

@@ -9,17 +9,32 @@ import { Field } from '../components/field.tsx'
 import { flowTexts } from '../flow-texts.ts'
 import { asPosternError } from '../state/call.ts'
 import { useProfile } from '../state/selectors.ts'
+import { asSentence } from './as-sentence.ts'
 import styles from './login-dialog.module.css'
-import { cancelLogin, submitLogin, touchLogin, WRONG_PASSWORDS, type LoginTask } from './login-queue.ts'
+import {
+  cancelLogin,
+  isCancelHarmless,
+  submitLogin,
+  touchLogin,
+  WRONG_PASSWORDS,
+  type LoginTask,
+} from './login-queue.ts'
 
 const words = flowTexts.login
 
 type FieldName = 'user' | 'password' | 'totp' | 'setupCode'
 /** Something wrong: at a field, or (null) with the whole. */
 type Problem = { at: FieldName | null; text: string }
-type LoginFormProps = { task: LoginTask; firstField: RefObject<HTMLInputElement | null> }
+type LoginFormProps = {
+  task: LoginTask
+  firstField: RefObject<HTMLInputElement | null>
+  /** Where there is another way to log in: its name, and how to go there. */
+  otherWay?: { label: string; onUse: () => void } | undefined
+  /** The person has just chosen the password. */
+  takesFocus?: boolean
+}
 
-export function LoginForm({ task, firstField }: LoginFormProps) {
+export function LoginForm({ task, firstField, otherWay, takesFocus = false }: LoginFormProps) {
   const profile = useProfile(task.prompt.profile)
   const [values, setValues] = useState({ user: task.prompt.user, password: '', totp: '', setupCode: '' })
   const [isSetup, setSetup] = useState(false)
@@ -27,10 +42,11 @@ export function LoginForm({ task, firstField }: LoginFormProps) {
   const [problem, setProblem] = useState<Problem | null>(null)
   const [isPending, setPending] = useState(false)
   const form = useRef<HTMLFormElement>(null)
-  /** Nobody would notice a cancel. */
-  const isHarmless = task.isOver || task.prompt.waiting === 0 || task.prompt.reason.kind !== 'connection'
   const isKnown = task.prompt.user !== ''
 
+  useEffect(() => {
+    if (takesFocus) firstField.current?.focus()
+  }, [takesFocus, firstField])
   // After the commit: the field that the problem belongs to may have just come.
   useEffect(() => {
     if (problem) focusField(form.current, problem.at ?? 'password')
@@ -118,7 +134,12 @@ export function LoginForm({ task, firstField }: LoginFormProps) {
           {isSetup ? words.useLogin : words.useSetupCode}
         </button>
       )}
-      <DialogActions note={isHarmless ? undefined : words.cancelWaiting(task.prompt.waiting)}>
+      {otherWay && (
+        <button type="button" className={styles.link} onClick={otherWay.onUse}>
+          {otherWay.label}
+        </button>
+      )}
+      <DialogActions note={isCancelHarmless(task) ? undefined : words.cancelWaiting(task.prompt.waiting)}>
         <Button size="large" onClick={() => cancelLogin(task)}>
           {words.cancel}
         </Button>
@@ -162,11 +183,5 @@ function problemOf(error: PosternError, wrongPasswords: number): Problem {
   const at = FIELD_OF[error.code] ?? null
   if (error.code === 'bad_credentials') return { at, text: words.wrongPassword(wrongPasswords) }
   if (error.code === 'totp_required') return { at, text: words.totpRequired }
-  return { at, text: sentence(error.message) }
-}
-
-/** Texts of the catalogue begin small, since a terminal puts a word before them. */
-const sentence = (text: string): string => {
-  const whole = text.charAt(0).toUpperCase() + text.slice(1)
-  return /[.!?…]$/.test(whole) ? whole : `${whole}.`
+  return { at, text: asSentence(error.message) }
 }

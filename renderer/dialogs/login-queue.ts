@@ -49,6 +49,13 @@ function enqueue(prompt: LoginPrompt): void {
 function close({ requestId, outcome, text }: EventPayload<'login.closed'>): void {
   const task = find(requestId)
   if (!task) return
+  // The person is still at the identity provider: the dialog stays and goes on as a login that nobody waits for.
+  const step = useMirror.getState().app?.logins[requestId]?.ssoProgress?.step
+  if (outcome === 'timed out' && (step === 'browser' || step === 'returned')) {
+    change(requestId, { isOver: true, prompt: { ...task.prompt, waiting: 0 } })
+    call('login.ask', { profile: task.prompt.profile }).catch(() => undefined)
+    return
+  }
   // With a text it was taken away on purpose: another window has it now.
   if (task.isTouched && (outcome === 'timed out' || (outcome === 'withdrawn' && text === null))) {
     change(requestId, { isOver: true, prompt: { ...task.prompt, waiting: 0 } })
@@ -91,6 +98,22 @@ export async function submitLogin(task: LoginTask, credentials: Credentials): Pr
   remove(requestId)
   note(flowTexts.login.closed(profile, 'succeeded', null))
 }
+
+/**
+ * Begins the login in the browser, or begins it anew. In a browser this page opens the link itself; in the desktop app the shell does
+ * it, with the link that the core gave. Called on a click only (G10). @throws PosternError; the dialog stays
+ */
+export async function beginSso(task: LoginTask): Promise<void> {
+  const { profile } = task.prompt
+  // A request that is over has nothing to show the progress of: a new one takes its place.
+  const requestId = task.isOver ? (await call('login.ask', { profile })).requestId : task.prompt.requestId
+  const { url } = await call('login.sso', { profile, requestId })
+  if (!window.postern) window.open(url, '_blank', 'noopener,noreferrer')
+}
+
+/** Whether nobody would notice a cancel. */
+export const isCancelHarmless = ({ isOver, prompt }: LoginTask): boolean =>
+  isOver || prompt.waiting === 0 || prompt.reason.kind !== 'connection'
 
 /** The person says no: everybody who waits gets an error in its own protocol (G7). */
 export function cancelLogin(task: LoginTask): void {

@@ -21,6 +21,7 @@ const DEADLINE_MS = 15_000
 const LONG_DEADLINES_MS: Partial<Record<PageCall, number>> = {
   'profile.add': 40_000,
   'login.submit': 120_000,
+  'login.sso': 40_000,
   logout: 40_000,
   'resource.list': 40_000,
   'gateway.open': 60_000,

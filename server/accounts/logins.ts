@@ -1,12 +1,13 @@
 // Logins: opens one after its proofs, ends one or all of a person. Called by the web API. A login is a row; its
 // certificate, its routes and their sessions live no longer than it.
 import { randomUUID, type KeyObject } from 'node:crypto'
-import type { LoginRequest, LoginResponse, PermissionLevel, SetupRequest } from '../../shared/api.ts'
+import type { LoginRequest, LoginResponse, PermissionLevel, SetupRequest, SsoFinishRequest } from '../../shared/api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { Authority } from '../ca/authority.ts'
 import { parseCsr } from '../ca/csr.ts'
 import type { MasterKey } from '../secrets/master-key.ts'
 import type { AuditLog, Clock, ControlHub, SessionControl } from '../seams.ts'
+import type { SsoLogins } from '../sso/sso-logins.ts'
 import type { Db } from '../store/store.ts'
 import { hashPassword } from './password.ts'
 import { provePassword, proveTotp } from './proof.ts'
@@ -18,6 +19,8 @@ export type LoginsOptions = {
   masterKey: MasterKey
   authority: Authority
   rateLimit: RateLimit
+  /** Undefined: this cluster has no identity provider. */
+  sso: SsoLogins | undefined
   sessions: SessionControl
   control: Pick<ControlHub, 'loginEnded'>
   audit: AuditLog
@@ -36,6 +39,11 @@ export type OpenedLogin = Omit<LoginResponse, 'serverTime'>
 export interface Logins {
   /** @throws PosternError `bad_request`, `rate_limited`, `bad_credentials`, `user_disabled`, `totp_required`, `totp_invalid` */
   logIn(request: LoginRequest, peer: Peer): Promise<OpenedLogin>
+  /**
+   * A login that was given at the identity provider; its second factor is the provider's business.
+   * @throws PosternError `bad_request`, `rate_limited`, `unsupported` without a provider, and what SsoLogins.finish throws
+   */
+  logInWithSso(request: SsoFinishRequest, peer: Peer): Promise<OpenedLogin>
   /** The first administrator. @throws PosternError `bad_request`, `rate_limited`, `setup_code_invalid`, `conflict` */
   setUp(request: SetupRequest, peer: Peer): Promise<OpenedLogin>
   /** Ends one login, or with `everywhere` all of the person's; their sessions are over when it resolves (S8). */
@@ -84,7 +92,7 @@ export function createLogins(options: LoginsOptions): Logins {
   }
 
   /** Audits how an attempt ended; the failed ones with the name as it was typed. */
-  async function audited(user: string, peer: Peer, how: string, attempt: () => Promise<OpenedLogin>) {
+  async function audited(user: string | undefined, peer: Peer, how: string, attempt: () => Promise<OpenedLogin>) {
     try {
       const opened = await attempt()
       audit.record({
@@ -97,7 +105,9 @@ export function createLogins(options: LoginsOptions): Logins {
       return opened
     } catch (error) {
       const code = error instanceof PosternError ? error.code : 'internal'
-      audit.record({ event: 'login.failed', user, address: peer.address, detail: { how, code } })
+      const person = user === undefined ? personOf(error) : undefined
+      const detail = { how, code, ...(person === undefined ? {} : { person }) }
+      audit.record({ event: 'login.failed', user, address: peer.address, detail })
       throw error
     }
   }
@@ -114,6 +124,18 @@ export function createLogins(options: LoginsOptions): Logins {
             await proveTotp(trx, options.masterKey, user, request.totp, now())
             return open(trx, user, publicKey, ttlMs, peer)
           })
+        }),
+      )
+    },
+
+    async logInWithSso(request, peer) {
+      const publicKey = parseCsr(request.csr)
+      const ttlMs = Math.min((request.ttlSeconds ?? Infinity) * 1000, options.userTtlMs)
+      return audited(undefined, peer, 'sso', () =>
+        rateLimit.attempt(undefined, peer.host, async () => {
+          if (!options.sso) throw noProvider()
+          const user = await options.sso.finish(request)
+          return db.transaction().execute((trx) => open(trx, user, publicKey, ttlMs, peer))
         }),
       )
     },
@@ -161,6 +183,17 @@ export function createLogins(options: LoginsOptions): Logins {
       await Promise.all(ended.map((id) => sessions.endLogin(id, 'revoked')))
     },
   }
+}
+
+/** Where a cluster has no identity provider. */
+export const noProvider = (): PosternError =>
+  new PosternError('unsupported', 'this cluster has no single sign-on; log in with a password')
+
+/** What the identity provider called somebody who was refused here. */
+function personOf(error: unknown): string | undefined {
+  const detail = error instanceof PosternError ? error.detail : undefined
+  if (typeof detail !== 'object' || detail === null || !('person' in detail)) return undefined
+  return typeof detail.person === 'string' ? detail.person : undefined
 }
 
 /** Marks the person's running logins (or the one named) as ended; their ids. Sessions are the caller's next step (S8). */

@@ -16,14 +16,20 @@ export interface RateLimit {
    * @throws PosternError `rate_limited` without running it; detail `{retryAfterSeconds}`
    */
   attempt<T>(user: string | undefined, address: string, check: () => Promise<T>): Promise<T>
+  /**
+   * Counts something that anybody may do but not without end, whatever becomes of it.
+   * @throws PosternError `rate_limited`
+   */
+  count(address: string): void
 }
 
 /** Codes that mean that a secret was guessed wrong. */
-const WRONG_PROOF = new Set(['bad_credentials', 'totp_invalid', 'setup_code_invalid'])
+const WRONG_PROOF = new Set(['bad_credentials', 'totp_invalid', 'setup_code_invalid', 'sso_failed'])
 
 export function createRateLimit(limits: LoginLimits, now: Clock): RateLimit {
   const byUser = new Map<string, number[]>()
   const byAddress = new Map<string, number[]>()
+  const counted = new Map<string, number[]>()
 
   const recent = (times: Map<string, number[]>, key: string): number[] => {
     const fresh = (times.get(key) ?? []).filter((time) => time > now().getTime() - WINDOW_MS)
@@ -47,18 +53,25 @@ export function createRateLimit(limits: LoginLimits, now: Clock): RateLimit {
     }
   }
 
+  const refuseFor = (wait: number, attempts: string): void => {
+    if (wait <= 0) return
+    const retryAfterSeconds = Math.ceil(wait / 1000)
+    throw new PosternError('rate_limited', `too many ${attempts}; try again in ${retryAfterSeconds} s`, {
+      detail: { retryAfterSeconds },
+    })
+  }
+
   return {
+    count(address) {
+      refuseFor(waitMs(counted, address, limits.perAddressPerMinute), 'attempts')
+      add(counted, address, now().getTime())
+    },
     async attempt(user, address, check) {
       const wait = Math.max(
         waitMs(byAddress, address, limits.perAddressPerMinute),
         user === undefined ? 0 : waitMs(byUser, user, limits.perUserPerMinute),
       )
-      if (wait > 0) {
-        const retryAfterSeconds = Math.ceil(wait / 1000)
-        throw new PosternError('rate_limited', `too many failed attempts; try again in ${retryAfterSeconds} s`, {
-          detail: { retryAfterSeconds },
-        })
-      }
+      refuseFor(wait, 'failed attempts')
       const time = now().getTime()
       const takeBack = [add(byAddress, address, time), ...(user === undefined ? [] : [add(byUser, user, time)])]
       try {

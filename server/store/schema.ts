@@ -43,6 +43,18 @@ export interface Tables {
     ended_at: string | null
     ended_reason: string | null
   }
+  /** Logins at the identity provider that are under way. */
+  sso_requests: {
+    id: string
+    redirect_uri: string
+    /** S256 challenge of a verifier that only the client has. */
+    challenge: string
+    /** State, nonce and PKCE verifier as JSON. */
+    journey_sealed: string
+    address: string
+    created_at: string
+    expires_at: string
+  }
   routes: { id: string; login_id: string; resource: string; protocol: string; account: string; created_at: string }
   sessions: {
     id: string

@@ -1,6 +1,8 @@
-// Endpoints before the login: what cluster is this, is it well, log in, make the first administrator.
-import { LoginRequest, SetupRequest } from '../../shared/api.ts'
+// Endpoints before the login: what cluster is this, is it well, log in (with a password or at the identity
+// provider), make the first administrator.
+import { LoginRequest, SetupRequest, SsoFinishRequest, SsoStartRequest } from '../../shared/api.ts'
 import { PROTOCOL_VERSION } from '../../shared/names.ts'
+import { noProvider } from '../accounts/logins.ts'
 import { anonymous, type Endpoint } from './endpoint.ts'
 
 export const anonymousEndpoints: readonly Endpoint[] = [
@@ -17,7 +19,12 @@ export const anonymousEndpoints: readonly Endpoint[] = [
     method: 'GET',
     path: '/v1/cluster',
     handle: ({ parts }) =>
-      Promise.resolve({ cluster: parts.cluster, version: parts.version, protocolVersion: PROTOCOL_VERSION }),
+      Promise.resolve({
+        cluster: parts.cluster,
+        version: parts.version,
+        protocolVersion: PROTOCOL_VERSION,
+        login: { password: true, sso: parts.sso ? { name: parts.sso.name } : null },
+      }),
   }),
   anonymous({
     method: 'POST',
@@ -27,8 +34,24 @@ export const anonymousEndpoints: readonly Endpoint[] = [
   }),
   anonymous({
     method: 'POST',
+    path: '/v1/sso/start',
+    input: SsoStartRequest,
+    handle: ({ parts, peer }, request) => (parts.sso ?? refuseSso()).begin(request, peer),
+  }),
+  anonymous({
+    method: 'POST',
+    path: '/v1/sso/finish',
+    input: SsoFinishRequest,
+    handle: ({ parts, peer }, request) => parts.logins.logInWithSso(request, peer),
+  }),
+  anonymous({
+    method: 'POST',
     path: '/v1/setup',
     input: SetupRequest,
     handle: ({ parts, peer }, request) => parts.logins.setUp(request, peer),
   }),
 ]
+
+function refuseSso(): never {
+  throw noProvider()
+}

@@ -8,6 +8,7 @@ import type { OwnAccount } from '../accounts/own-account.ts'
 import type { Authority } from '../ca/authority.ts'
 import type { MasterKey } from '../secrets/master-key.ts'
 import type { AccessCheck, AuditLog, AuditReader, Clock, ControlHub, ReportError, SessionControl } from '../seams.ts'
+import type { SsoLogins } from '../sso/sso-logins.ts'
 import type { Db } from '../store/store.ts'
 
 /** `anonymous`: anybody, before the login. A level: whoever is signed in and has at least that one; `none` is everybody. */
@@ -28,6 +29,8 @@ export type ApiParts = {
   auditReader: AuditReader
   logins: Logins
   ownAccount: OwnAccount
+  /** Undefined: this cluster has no identity provider. */
+  sso: SsoLogins | undefined
   cluster: string
   version: string
   routeTtlMs: number

@@ -11,6 +11,8 @@ import { createRateLimit, type LoginLimits } from '../accounts/rate-limit.ts'
 import type { ControlStreams } from '../control/hub.ts'
 import type { ControlTimings } from '../control/stream.ts'
 import { createControlUpgrade } from '../control/upgrade.ts'
+import type { Provider } from '../sso/provider.ts'
+import { createSsoLogins } from '../sso/sso-logins.ts'
 import { answerError, parseInput } from './answer-error.ts'
 import { authenticateRequest, authoriseRequest, peerOf } from './authenticate.ts'
 import type { Actor, ApiParts, Endpoint } from './endpoint.ts'
@@ -29,10 +31,12 @@ const KEEP_ALIVE_MS = 60_000
 /** How long `close` waits for requests that run. */
 const CLOSE_GRACE_MS = 5000
 
-export type WebDeps = Omit<ApiParts, 'logins' | 'ownAccount' | 'control'> & {
+export type WebDeps = Omit<ApiParts, 'logins' | 'ownAccount' | 'control' | 'sso'> & {
   control: ControlStreams
   /** Instead of those of the contract. */
   controlTimings?: ControlTimings
+  /** The identity provider, where the cluster has one. */
+  provider?: Provider | undefined
   userTtlMs: number
   loginLimits: LoginLimits
   /** Instead of HEADERS_TIMEOUT_MS. */
@@ -47,11 +51,13 @@ export interface WebApp {
 }
 
 export async function createWebApp(options: WebDeps): Promise<WebApp> {
-  const { userTtlMs, loginLimits, headersTimeoutMs = HEADERS_TIMEOUT_MS, controlTimings, ...deps } = options
+  const { userTtlMs, loginLimits, provider, headersTimeoutMs = HEADERS_TIMEOUT_MS, controlTimings, ...deps } = options
   const rateLimit = createRateLimit(loginLimits, deps.now)
+  const sso = provider && createSsoLogins({ ...deps, rateLimit, provider })
   const parts: ApiParts = {
     ...deps,
-    logins: createLogins({ ...deps, rateLimit, userTtlMs }),
+    sso,
+    logins: createLogins({ ...deps, rateLimit, sso, userTtlMs }),
     ownAccount: createOwnAccount({ ...deps, rateLimit }),
   }
   const stopping = new AbortController()

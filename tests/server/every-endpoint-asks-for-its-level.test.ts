@@ -10,6 +10,8 @@ const EXPECTED: Record<string, 'anonymous' | PermissionLevel> = {
   'GET /v1/health': 'anonymous',
   'GET /v1/cluster': 'anonymous',
   'POST /v1/login': 'anonymous',
+  'POST /v1/sso/start': 'anonymous',
+  'POST /v1/sso/finish': 'anonymous',
   'POST /v1/setup': 'anonymous',
   'GET /v1/me': 'none',
   'POST /v1/logout': 'none',

@@ -1,9 +1,12 @@
 // The migrations run on both dialects, and both take and give back the same rows and refuse the same ones.
+import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { MasterKey } from '../../server/secrets/master-key.ts'
+import { addSsoRequest, takeSsoRequest } from '../../server/sso/sso-requests.ts'
 import { isStoreUnreachable, openStore, type Store } from '../../server/store/store.ts'
 import { startPostgresStore, type PostgresStore } from './support/postgres-store.ts'
 
@@ -251,5 +254,30 @@ it('W2: a store that went away is told apart from a wrong statement', async () =
       .execute()
       .catch((error: unknown) => error)
     expect([isStoreUnreachable(wrong), isStoreUnreachable(gone)], kind).toEqual([false, true])
+  }
+})
+
+it('W7: a login at the identity provider that is under way is taken once, on both', async () => {
+  const masterKey = new MasterKey(randomBytes(32), 'test')
+  const journey = { state: 'state-1', nonce: 'nonce-1', codeVerifier: 'verifier-1' }
+  const now = new Date(time)
+  for (const location of [
+    { kind: 'sqlite', file: path.join(directory, 'sso.sqlite') } as const,
+    { kind: 'postgres', url: await postgres.newDatabase('sso') } as const,
+  ]) {
+    const store = await openStore(location)
+    const { db } = store
+    const request = { redirectUri: 'http://127.0.0.1:1/callback', challenge: 'c', journey, address: '127.0.0.1:1' }
+    const { id, expiresAt } = await addSsoRequest(db, masterKey, request, now)
+    expect(expiresAt).toEqual(new Date('2026-11-22T10:10:00.000Z'))
+    await addSsoRequest(db, masterKey, request, now)
+    const both = await Promise.all([takeSsoRequest(db, masterKey, id, now), takeSsoRequest(db, masterKey, id, now)])
+    expect(both.filter(Boolean)).toEqual([
+      { redirectUri: request.redirectUri, challenge: 'c', journey, isExpired: false },
+    ])
+    // The one that has run out goes with the next one that begins.
+    await addSsoRequest(db, masterKey, request, new Date(now.getTime() + 11 * 60_000))
+    expect(await db.selectFrom('sso_requests').select('id').execute()).toHaveLength(1)
+    await store.close()
   }
 })

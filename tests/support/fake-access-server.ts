@@ -1,6 +1,6 @@
 // An access server for tests of the client core: real TLS 1.3, a real CA, the API endpoints that the core uses, the preamble,
 // and behind it a tiny PostgreSQL that answers simple queries (enough for psql) or echoes bytes. Its knobs are plain fields.
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -30,6 +30,9 @@ const Body = z.record(z.string(), z.coerce.string())
 /** What the server saw, in order. */
 type Seen = {
   logins: { user: string; totp: string | undefined }[]
+  /** Logins in the browser that were begun: id → what the core sent and was told. */
+  sso: { id: string; redirectUri: string; challenge: string; state: string }[]
+  ssoFinished: Record<string, string>[]
   /** Certificates issued: resource → how many. */
   routes: string[]
   closedRoutes: string[]
@@ -41,7 +44,16 @@ type Seen = {
 
 export class FakeAccessServer {
   readonly ca: TestCa
-  readonly seen: Seen = { logins: [], routes: [], closedRoutes: [], logouts: 0, dials: [], cancels: [] }
+  readonly seen: Seen = {
+    logins: [],
+    sso: [],
+    ssoFinished: [],
+    routes: [],
+    closedRoutes: [],
+    logouts: 0,
+    dials: [],
+    cancels: [],
+  }
   cluster = 'test'
   userTtlMs = 60 * MINUTE_MS
   routeTtlMs = 10 * MINUTE_MS
@@ -60,6 +72,10 @@ export class FakeAccessServer {
   resourceDetails = new Map<string, object>()
   /** What stands behind routes of plain TCP; an echo by default. */
   serveTcp: (socket: TLSSocket) => void = (socket) => void socket.pipe(socket)
+  /** The identity provider that the server says it has; its authorization page is nowhere. */
+  sso: { name: string } | null = null
+  /** Refuses to begin or to finish a login in the browser. */
+  refuseSso: { path: '/v1/sso/start' | '/v1/sso/finish'; code: ErrorCode; text: string } | undefined
   /** Held before a login is answered. */
   beforeLogin: (() => Promise<void>) | undefined
   /** Takes each control stream, already upgraded; while there is none, the server knows no such path. */
@@ -161,8 +177,13 @@ export class FakeAccessServer {
     const identity = identityOf(tlsSocketOf(request))
     const what = `${request.method ?? ''} ${request.url ?? ''}`
     if (what === 'GET /v1/cluster') {
-      return [200, { cluster: this.cluster, version: 'fake', protocolVersion: 1 }]
+      const login = { password: true, sso: this.sso }
+      return [200, { cluster: this.cluster, version: 'fake', protocolVersion: 1, login }]
     }
+    if (what === `POST ${this.refuseSso?.path ?? ''}` && this.refuseSso)
+      return refusal(this.refuseSso.code, this.refuseSso.text)
+    if (what === 'POST /v1/sso/start') return this.#startSso(body)
+    if (what === 'POST /v1/sso/finish') return this.#finishSso(body)
     if (what === 'POST /v1/login') return this.#logIn(body)
     if (!identity) return refusal('login_required', 'no certificate')
     if (this.#isExpired(tlsSocketOf(request), identity)) return refusal('login_expired', 'the login has expired')
@@ -194,6 +215,29 @@ export class FakeAccessServer {
     const identity = { kind: 'user' as const, cluster: this.cluster, user: this.certificateUser ?? user, loginId }
     const { certificate, expiresAt } = this.#issue(identity, body['csr'] ?? '', this.userTtlMs)
     return [200, { cluster: this.cluster, user, level: 'none', loginId, certificate, expiresAt }]
+  }
+
+  #startSso({ redirectUri = '', challenge = '' }: Record<string, string>): [number, object] {
+    const id = randomUUID()
+    const state = `state-of-${id}`
+    this.seen.sso.push({ id, redirectUri, challenge, state })
+    const expiresAt = new Date(this.now() + 10 * MINUTE_MS).toISOString()
+    return [200, { ssoId: id, state, expiresAt, authorizationUrl: `https://id.example/authorize?state=${state}` }]
+  }
+
+  async #finishSso(body: Record<string, string>): Promise<[number, object]> {
+    await this.beforeLogin?.()
+    this.seen.ssoFinished.push(body)
+    const begun = this.seen.sso.find(({ id }) => id === body['ssoId'])
+    const challenge = createHash('sha256')
+      .update(body['verifier'] ?? '')
+      .digest('base64url')
+    if (!begun || begun.state !== body['state'] || begun.challenge !== challenge)
+      return refusal('sso_failed', 'this answer does not belong to the login that was begun')
+    const loginId = randomUUID()
+    const identity = { kind: 'user' as const, cluster: this.cluster, user: 'alice', loginId }
+    const { certificate, expiresAt } = this.#issue(identity, body['csr'] ?? '', this.userTtlMs)
+    return [200, { cluster: this.cluster, user: 'alice', level: 'none', loginId, certificate, expiresAt }]
   }
 
   #issueRoute(identity: Identity, body: Record<string, string>): [number, object] {

@@ -3,8 +3,10 @@
 import type { Migration } from 'kysely/migration'
 import type { StoreDialect } from '../schema.ts'
 import { firstTables } from './0001-first-tables.ts'
+import { ssoRequests } from './0002-sso-requests.ts'
 
 /** Name → migration; Kysely runs them in the order of their names. */
 export const migrationsFor = (dialect: StoreDialect): Record<string, Migration> => ({
   '0001-first-tables': firstTables(dialect),
+  '0002-sso-requests': ssoRequests,
 })

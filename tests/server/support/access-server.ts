@@ -32,6 +32,7 @@ import { loadConfig, type ServerConfig } from '../../../server/config.ts'
 import { initialise, type Initialised } from '../../../server/init.ts'
 import { loadMasterKey, type MasterKey } from '../../../server/secrets/master-key.ts'
 import type { AccessCheck, AuditEntry } from '../../../server/seams.ts'
+import { createProvider } from '../../../server/sso/provider.ts'
 import { openStore, type Store } from '../../../server/store/store.ts'
 import { createWebApp } from '../../../server/web/web-app.ts'
 
@@ -41,6 +42,11 @@ export type ApiBody = {
   serverTime: string
   certificate: string
   expiresAt: string
+  ssoId: string
+  authorizationUrl: string
+  state: string
+  user: string
+  login: { password: boolean; sso: { name: string } | null }
   routeId: string
   sessionId: string | null
   secret: string
@@ -179,6 +185,7 @@ export async function startTestServer(
     routeTtlMs: config.ttl.route,
     loginLimits: config.loginLimits,
     headersTimeoutMs: 1000,
+    provider: config.oidc && createProvider(config.oidc, now),
     now,
     sessions: {
       endRoute: (id, reason) => {
