@@ -26,9 +26,10 @@ import { askLoginWays, logIn } from './profiles/login.ts'
 import type { Profile } from './profiles/profile.ts'
 import { openProfiles } from './profiles/profiles.ts'
 import { Attention } from './renewal/attention.ts'
+import type { After } from './renewal/deadline.ts'
 import { LoginRequests } from './renewal/login-requests.ts'
 import { Renewal } from './renewal/renewal.ts'
-import { SsoLogins } from './sso/sso-logins.ts'
+import { logSteps } from './state-machine.ts'
 import { createSettingsStore } from './settings-store.ts'
 import type { Settings } from './settings.ts'
 import { createCoreState } from './state/core-state.ts'
@@ -50,6 +51,8 @@ export type CoreOptions = {
   controlTimings?: Partial<ControlTimings> | undefined
   /** Wall time of this machine, in ms. */
   now: () => number
+  /** How the bounds of waiting for a login run out; the system's timers if not given. */
+  after?: After | undefined
   log: Logger
 }
 
@@ -123,6 +126,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
       openRoutes: () => gateways.routesOf(profile),
       isListening: ({ gatewayId }) => gateways.get(gatewayId)?.isListening ?? false,
       onPublished: () => onProfileChanged(profile),
+      onReissued: ({ gatewayId }, error) => gateways.get(gatewayId)?.noteReissue(error),
       notice: (text, gateway) => notices.add({ level: 'warning', text, profile: profile.name, gateway }),
       random: Math.random,
       log: log.child({ profile: profile.name }),
@@ -136,6 +140,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     settings: () => settings.current(),
     attention,
     now,
+    ...(options.after ? { after: options.after } : {}),
     randomId: randomUUID,
     onChanged: (profile) => {
       state.touch('logins')
@@ -203,6 +208,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     now,
     onChanged: onGatewayChanged,
     notice: (text, profile, gateway) => notices.add({ level: 'warning', text, profile, gateway }),
+    noteStep: (gateway) => logSteps(log.child({ gateway })),
     log,
   })
   const reactions = createReactions({ gateways, notices, renewalOf, signal: lifetime.signal, log })
@@ -235,6 +241,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     onProblem,
     onCaChanged: (profile) => dropLogin(profile, `${profile.name} has another CA now`),
     onChanged: onProfileChanged,
+    noteStep: (profile) => logSteps(log.child({ profile })),
   })
   const lookAtEverything = (): void => {
     state.touch('profiles')
@@ -308,18 +315,9 @@ export async function startCore(options: CoreOptions): Promise<Core> {
         answered()
         throw error
       }
-      await useLogin(profile, answered)
-      return profile.view()
-    },
-    'login.sso': async ({ requestId, ttlSeconds, ...params }, host, signal) => {
-      const requested = requestId === undefined ? undefined : requests.profileOf(requestId)
-      const profile = profiles.resolve(params.profile ?? requested)
-      const begun = await sso.begin(profile, { hostId: host.id, requestId, ttlSeconds }, signal)
-      return { url: begun.url, expiresAt: new Date(begun.expiresAtMs).toISOString() }
-    },
-    'login.ssoWait': async (params, _host, signal) => {
-      const profile = profiles.resolve(params.profile)
-      await sso.ended(profile.name, signal)
+      log.info({ profile: profile.name, user: profile.user }, 'logged in')
+      for (const { gatewayId } of gateways.routesOf(profile)) attention.forget(gatewayId)
+      requests.succeeded(profile.name)
       return profile.view()
     },
     'login.touch': (params) => {

@@ -69,20 +69,8 @@ export type AppSettings = z.infer<typeof AppSettings>
 export const LoginView = LoginPrompt.extend({
   requestedAt: Time,
   deadlineAt: Time.nullable(),
-  /** How far the login in the browser is, if one was begun; it survives a reload of the window, and all hosts see it. */
-  ssoProgress: z
-    .object({
-      /** `browser`: the person is there; `returned`: back with an answer, which is being redeemed. */
-      step: z.enum(['browser', 'returned', 'failed']),
-      /** Why it failed. */
-      text: z.string().nullable(),
-      /** The link that starts it, on this machine only. */
-      url: z.string(),
-      since: Time,
-      /** When the link ends, by this machine's clock. */
-      expiresAt: Time,
-    })
-    .optional(),
+  /** The kind of host that shows the question now; null: nobody was asked yet. Older cores do not say it. */
+  asked: z.enum(['terminal', 'window', 'page']).nullable().optional(),
 })
 export type LoginView = z.infer<typeof LoginView>
 

@@ -17,7 +17,7 @@ export type Hosts = {
   list(): readonly Host[]
   find(id: number): Host | undefined
   broadcast<E extends EventName>(event: E, payload: EventPayload<E>): void
-  /** The host that a login is put before: the preferred one, else a window or page, else the terminal that came last. */
+  /** The host that a login is put before: the preferred one, else the window, else the page, else the terminal that came last. */
   chooseAsker(preferred: number | undefined): Host | undefined
   attach(host: Host): void
   detach(id: number): void
@@ -33,7 +33,10 @@ export function createHosts(): Hosts {
     },
     chooseAsker(preferred) {
       const able = [...attached.values()].filter((host) => host.canAsk).reverse()
-      return able.find((host) => host.id === preferred) ?? able.find((host) => host.kind !== 'terminal') ?? able.at(0)
+      const lastOf = (kind: HostKind) => able.find((host) => host.kind === kind)
+      return (
+        able.find((host) => host.id === preferred) ?? lastOf('window') ?? lastOf('page') ?? lastOf('terminal')
+      )
     },
     attach: (host) => void attached.set(host.id, host),
     detach: (id) => void attached.delete(id),

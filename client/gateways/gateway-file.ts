@@ -10,6 +10,8 @@ export const StoredGateway = z.strictObject({
   resource: Name,
   protocol: z.enum(RESOURCE_PROTOCOLS),
   account: AccountName,
+  /** Whose gateway it is; older files do not say it. */
+  user: Name.optional(),
   /** Empty where the protocol has none. */
   database: z.string().max(63),
   port: z.number().int().min(1).max(65_535),

@@ -10,16 +10,18 @@ import type { GatewayState, GatewayView } from '../../shared/rpc.ts'
 import type { Profile } from '../profiles/profile.ts'
 import type { LoginRequests, Wanting } from '../renewal/login-requests.ts'
 import type { Renewal } from '../renewal/renewal.ts'
-import type { Route } from '../renewal/route-certificates.ts'
+import { isOthers, othersGateway, type Route } from '../renewal/route-certificates.ts'
+import { MachineRun, type NoteStep } from '../state-machine.ts'
 import { connectTimeoutFor } from './connect-timeout.ts'
 import { carryConnection } from './connection.ts'
 import { ClientGoneError } from './held-client.ts'
-import { gatewayStateOf, type GatewayFacts } from './gateway-state.ts'
+import { GATEWAY_MACHINE, type GatewayFacts } from './gateway-state.ts'
 import { GATEWAY_HOST, listenOnLoopback, type Listener } from './listener.ts'
 import type { CheckLocalUser } from './local-user.ts'
 import { judgeCertificate } from './middleware.ts'
 import { gatewayProtocol } from './protocols/protocols.ts'
 import type { GatewayProtocol } from './protocols/protocol.ts'
+import { isRefusal, stateTextOf, textOfRefusal } from './state-text.ts'
 import { Traffic, type ConnectionRecord } from './traffic.ts'
 
 export type GatewayOptions = {
@@ -29,6 +31,8 @@ export type GatewayOptions = {
   resource: string
   protocol: ResourceProtocol
   account: string
+  /** Whose gateway it is; null: nobody has logged in yet. */
+  user: string | null
   /** Empty where the protocol has none. */
   database: string
   port: number
@@ -41,6 +45,7 @@ export type GatewayOptions = {
   now: () => number
   onChanged: (gateway: Gateway) => void
   notice: (text: string, gateway: string) => void
+  noteStep: NoteStep
   log: Logger
 }
 
@@ -50,7 +55,6 @@ export const gatewayIdOf = (profile: string, resource: string, account: string):
 
 export class Gateway {
   readonly id: string
-  readonly route: Route
   readonly profile: Profile
   readonly protocol: GatewayProtocol
   /** The one of the strings that people copy; clients may name any (G16). */
@@ -64,6 +68,8 @@ export class Gateway {
   readonly #options: GatewayOptions
   readonly #log: Logger
   readonly #connections = new Map<Promise<void>, AbortController>()
+  readonly #states: MachineRun<GatewayState, GatewayFacts, string>
+  #route: Route
   #listener: Listener | undefined
   #listenerState: GatewayFacts['listener'] = 'starting'
   #portConflict: string | undefined
@@ -74,10 +80,10 @@ export class Gateway {
   readonly #openedAtMs: number
 
   constructor(options: GatewayOptions) {
-    const { profile, resource, protocol, account } = options
+    const { profile, resource, protocol, account, user } = options
     this.#options = options
     this.id = gatewayIdOf(profile.name, resource, account)
-    this.route = { gatewayId: this.id, resource, protocol, account }
+    this.#route = { gatewayId: this.id, resource, protocol, account, user }
     this.profile = profile
     this.protocol = gatewayProtocol(protocol)
     this.database = options.database
@@ -86,6 +92,20 @@ export class Gateway {
     this.ownerHostId = options.ownerHostId
     this.#openedAtMs = options.now()
     this.#log = options.log.child({ gateway: this.id, resource })
+    this.#states = new MachineRun(GATEWAY_MACHINE, this.#facts, options.noteStep)
+  }
+
+  get route(): Route {
+    return this.#route
+  }
+
+  /** Another person opens it: it is theirs from now on, and what was issued to the one before is of no use to it. */
+  claim(user: string | null): void {
+    if (user === this.#route.user) return
+    this.#route = { ...this.#route, user }
+    this.#refusal = undefined
+    this.#options.renewal.forget(this.id)
+    this.#changed()
   }
 
   /** @throws PosternError `port_conflict`; the gateway then stays, in that state, and can be told to listen again */
@@ -99,7 +119,7 @@ export class Gateway {
       this.#portConflict = error instanceof Error ? error.message : String(error)
       throw error
     } finally {
-      this.#options.onChanged(this)
+      this.#changed()
     }
   }
 
@@ -128,7 +148,7 @@ export class Gateway {
     this.#listener = listener
     this.port = port
     this.#log.info({ port }, 'gateway listens on another port')
-    this.#options.onChanged(this)
+    this.#changed()
   }
 
   get isListening(): boolean {
@@ -136,15 +156,24 @@ export class Gateway {
   }
 
   get state(): GatewayState {
+    return this.#states.look(this.#facts)
+  }
+
+  get #facts(): GatewayFacts {
     const { profile, requests } = this.#options
-    return gatewayStateOf({
+    return {
       listener: this.#listenerState,
       hasCertificate: this.#hasGoodCertificate(),
       hasLogin: profile.usableCertificate !== undefined,
-      waiting: this.#waiting,
+      isHolding: this.#waiting > 0,
       isCoolingDown: requests.isCoolingDown(profile.name),
-      isRefused: this.#refusal !== undefined,
-    })
+      isRefused: this.#refusal !== undefined || isOthers(this.#route, profile),
+    }
+  }
+
+  /** Something of its facts may be another than before, wherever it comes from: a step is noted, hosts are told. */
+  look(): void {
+    this.#changed()
   }
 
   /** @param database for a host that asked for another one: it changes the strings only (G16) */
@@ -212,12 +241,18 @@ export class Gateway {
     this.#listenerState = 'closed'
     this.#listener?.stop()
     await this.endConnections(reason)
-    this.#options.onChanged(this)
+    this.#changed()
   }
 
-  /** A login or a new certificate: what the server refused before may be allowed now. */
-  forgetRefusal(): void {
-    this.#refusal = undefined
+  /** What came of renewing the certificate of its route: a refusal is shown, and is over once the server issues it again. */
+  noteReissue(error: Error | undefined): void {
+    if (error === undefined) {
+      // Whether the target can be reached, only a connection can tell.
+      if (this.#refusal?.code !== 'target_unreachable') this.#refusal = undefined
+    } else if (error instanceof PosternError && isRefusal(error)) {
+      this.#refuse(error)
+    }
+    this.#changed()
   }
 
   /** What the server says of the route without any connection (a reissue): whether it is allowed, nothing of its target. */
@@ -229,7 +264,7 @@ export class Gateway {
 
   #accept(socket: Socket): void {
     const end = new AbortController()
-    const { profile, renewal, checkLocalUser, onChanged, now } = this.#options
+    const { profile, renewal, checkLocalUser, now } = this.#options
     const connection = `${this.id}-${this.#nextConnection++}`
     const log = this.#log.child({ connection })
     const record = this.traffic.begin(connection, socket, now())
@@ -247,11 +282,11 @@ export class Gateway {
       log,
     })
     this.#connections.set(carried, end)
-    onChanged(this)
+    this.#changed()
     void carried.finally(() => {
       this.#connections.delete(carried)
       this.traffic.end(record)
-      onChanged(this)
+      this.#changed()
     })
   }
 
@@ -259,7 +294,7 @@ export class Gateway {
     const { resource, account } = this.route
     record.client = client
     record.lastActiveMs = this.#options.now()
-    this.#options.onChanged(this)
+    this.#changed()
     return {
       reason: { kind: 'connection', gateway: this.id, resource, account, client },
       hostId: this.ownerHostId,
@@ -267,11 +302,11 @@ export class Gateway {
       beginWait: () => {
         this.#waiting += 1
         record.state = 'held'
-        this.#options.onChanged(this)
+        this.#changed()
         return () => {
           this.#waiting -= 1
           record.state = 'connecting'
-          this.#options.onChanged(this)
+          this.#changed()
         }
       },
     }
@@ -282,15 +317,21 @@ export class Gateway {
     if (error === undefined) record.state = 'open'
     const routeId = this.#options.renewal.certificates.find(this.id)?.identity.routeId
     if (error === undefined && routeId !== undefined) this.usedRouteIds.add(routeId)
-    this.#noteRefusal(isRefusal(error) ? error : undefined)
+    if (error instanceof PosternError && isRefusal(error)) this.#refuse(error)
+    else this.#refusal = undefined
+    this.#changed()
   }
 
-  /** Nobody is asked to log in for a refusal (G3), so the person has to learn of it in another way. */
-  #noteRefusal(refusal: PosternError | undefined): void {
-    if (refusal && this.#refusal?.message !== refusal.message) {
+  /** Nobody is asked to log in for these (G3), so the person has to learn of them in another way. */
+  #refuse(refusal: PosternError): void {
+    if (this.#refusal?.message !== refusal.message) {
       this.#options.notice(`${this.route.resource} as ${this.route.account}: ${textOfRefusal(refusal)}`, this.id)
     }
     this.#refusal = refusal
+  }
+
+  #changed(): void {
+    this.#states.look(this.#facts)
     this.#options.onChanged(this)
   }
 
@@ -305,28 +346,13 @@ export class Gateway {
   }
 
   #textOf(state: GatewayState): string | null {
-    switch (state) {
-      case 'refused':
-        return this.#refusal ? textOfRefusal(this.#refusal) : null
-      case 'port conflict':
-        return this.#portConflict ?? null
-      case 'needs login':
-        return `log in: ${this.profile.loginCommand()}`
-      case 'cool-down':
-        return 'a login was cancelled or failed just now; connections are refused for a moment'
-      case 'starting':
-      case 'listening':
-      case 'waiting for login':
-      case 'closed':
-        return null
-    }
+    const { profile } = this
+    return stateTextOf(state, {
+      refusal: isOthers(this.#route, profile) ? othersGateway(this.#route, profile) : this.#refusal,
+      portConflict: this.#portConflict,
+      renewalFailure: this.#options.renewal.failureOf(this.id),
+      hasCertificate: this.#hasGoodCertificate(),
+      loginCommand: profile.loginCommand(),
+    })
   }
 }
-
-/** What the server says of the route itself; an ended session is none, the next connection begins another. */
-const isRefusal = (error: unknown): error is PosternError =>
-  error instanceof PosternError &&
-  ((error.kind === 'denied' && error.code !== 'session_ended') || error.code === 'target_unreachable')
-
-const textOfRefusal = ({ message, errorId }: PosternError): string =>
-  errorId === undefined ? message : `${message} (error id ${errorId})`

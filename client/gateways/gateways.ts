@@ -9,8 +9,9 @@ import type { Host } from '../control/hosts.ts'
 import type { Profile } from '../profiles/profile.ts'
 import type { LoginRequests } from '../renewal/login-requests.ts'
 import type { Renewal } from '../renewal/renewal.ts'
-import type { Route } from '../renewal/route-certificates.ts'
+import { isOthers, type Route } from '../renewal/route-certificates.ts'
 import { SingleFlight } from '../renewal/single-flight.ts'
+import type { NoteStep } from '../state-machine.ts'
 import { Gateway, gatewayIdOf } from './gateway.ts'
 import { writeGatewayFile, type StoredGateway } from './gateway-file.ts'
 import type { CheckLocalUser } from './local-user.ts'
@@ -40,6 +41,8 @@ type Options = {
   renewalOf: (profile: Profile) => Renewal
   onChanged: (gateway: Gateway) => void
   notice: (text: string, profile: string, gateway: string) => void
+  /** Told each change of a gateway's state. */
+  noteStep: (gateway: string) => NoteStep
   log: Logger
 }
 
@@ -66,8 +69,11 @@ export class Gateways {
     return [...this.#open.values()]
   }
 
+  /** Those of the person who is logged in now. */
   routesOf(profile: Profile): Route[] {
-    return this.#of(profile).map((gateway) => gateway.route)
+    return this.#of(profile)
+      .map((gateway) => gateway.route)
+      .filter((route) => !isOthers(route, profile))
   }
 
   get hasDetached(): boolean {
@@ -108,7 +114,8 @@ export class Gateways {
     const opener = { isUs: false }
     const gateway = await flight.join(async (abandoned) => {
       opener.isUs = true
-      const route: Route = { gatewayId: id, resource, protocol: opening.protocol, account: opening.account }
+      const { protocol, account } = opening
+      const route: Route = { gatewayId: id, resource, protocol, account, user: profile.user }
       await authorise(route, abandoned)
       const opened = await this.#listen(profile, resource, opening, host.id)
       // Its host left in the last moment.
@@ -123,7 +130,8 @@ export class Gateways {
     for (const one of [...this.#stored.values()].filter((stored) => stored.isRestored)) {
       const profile = findProfile(one.profile)
       if (!profile) continue
-      const gateway = this.#create(profile, one.resource, { ...one, keep: 'detached' }, one.port, undefined)
+      const user = one.user ?? profile.user
+      const gateway = this.#create(profile, one.resource, { ...one, keep: 'detached' }, one.port, undefined, user)
       this.#open.set(gateway.id, gateway)
       try {
         await gateway.listen()
@@ -212,13 +220,7 @@ export class Gateways {
   }
 
   profileChanged(profile: string): void {
-    for (const gateway of this.list()) if (gateway.profile.name === profile) this.#options.onChanged(gateway)
-  }
-
-  /** A login succeeded: what the server refused before may be allowed now. */
-  loggedIn(profile: Profile): void {
-    for (const gateway of this.#of(profile)) gateway.forgetRefusal()
-    this.profileChanged(profile.name)
+    for (const gateway of this.list()) if (gateway.profile.name === profile) gateway.look()
   }
 
   /** The core ends: detached gateways come back at the next start. */
@@ -237,6 +239,7 @@ export class Gateways {
 
   async #reopen(gateway: Gateway, opening: Opening): Promise<Gateway> {
     const { port } = opening
+    gateway.claim(gateway.profile.user)
     if (!gateway.isListening) {
       if (port !== undefined) gateway.port = port
       await gateway.listen()
@@ -276,7 +279,7 @@ export class Gateways {
         : [chosen]
     let conflict: Error | undefined
     for (const port of ports) {
-      const gateway = this.#create(profile, resource, opening, port, hostId)
+      const gateway = this.#create(profile, resource, opening, port, hostId, profile.user)
       try {
         await gateway.listen()
       } catch (error) {
@@ -292,14 +295,23 @@ export class Gateways {
     throw conflict ?? new PosternError('port_conflict', 'no port is free for a gateway; choose one with --port')
   }
 
-  #create(profile: Profile, resource: string, opening: Opening, port: number, hostId: number | undefined): Gateway {
-    const { requests, loginHardLimitMs, checkLocalUser, renewalOf, now, onChanged, notice, log } = this.#options
+  #create(
+    profile: Profile,
+    resource: string,
+    opening: Opening,
+    port: number,
+    hostId: number | undefined,
+    user: string | null,
+  ): Gateway {
+    const { requests, loginHardLimitMs, checkLocalUser, renewalOf, now, onChanged, notice, noteStep, log } =
+      this.#options
     return new Gateway({
       profile,
       renewal: renewalOf(profile),
       requests,
       resource,
       protocol: opening.protocol,
+      user,
       account: opening.account,
       database: opening.database,
       port,
@@ -312,6 +324,7 @@ export class Gateways {
         if (this.#open.get(gateway.id) === gateway || gateway.isListening) onChanged(gateway)
       },
       notice: (text, id) => notice(text, profile.name, id),
+      noteStep: noteStep(gatewayIdOf(profile.name, resource, opening.account)),
       now,
       log,
     })
@@ -353,9 +366,10 @@ export class Gateways {
 
   /** Keeps the port for good, and whether the gateway comes back. */
   async #remember(gateway: Gateway, isRestored: boolean): Promise<void> {
-    const { resource, protocol, account } = gateway.route
+    const { resource, protocol, account, user } = gateway.route
     const { database, port } = gateway
-    const stored = { profile: gateway.profile.name, resource, protocol, account, database, port, isRestored }
+    const whose = user === null ? {} : { user }
+    const stored = { profile: gateway.profile.name, resource, protocol, account, ...whose, database, port, isRestored }
     this.#stored.set(gateway.id, stored)
     await this.#write()
   }

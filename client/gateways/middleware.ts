@@ -4,7 +4,7 @@ import { PosternError } from '../../shared/errors.ts'
 import type { Profile } from '../profiles/profile.ts'
 import type { Wanting } from '../renewal/login-requests.ts'
 import type { Renewal } from '../renewal/renewal.ts'
-import type { Route, RouteCertificate } from '../renewal/route-certificates.ts'
+import { isOthers, othersGateway, type Route, type RouteCertificate } from '../renewal/route-certificates.ts'
 
 export type Verdict = 'good' | 'expired' | 'missing'
 
@@ -40,6 +40,7 @@ export async function obtainGoodCertificate(
   wanting: Wanting,
   signal: AbortSignal,
 ): Promise<RouteCertificate> {
+  if (isOthers(route, profile)) throw othersGateway(route, profile)
   const certificate = renewal.certificates.find(route.gatewayId)
   const verdict = judgeCertificate(certificate, { cluster: profile.name, user: profile.user }, profile.clock.now())
   return certificate && verdict === 'good' ? certificate : renewal.renew(route, wanting, signal)

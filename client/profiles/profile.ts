@@ -1,6 +1,7 @@
 // One profile: a cluster that the person signs in to, with its trust, its clock and the user certificate. Owns the swap of
 // that certificate: built and stored whole, then published in one assignment. Called by login.ts, renewal/ and core.ts.
 import type { z } from 'zod'
+import { ClusterInfo } from '../../shared/api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { ProfileView } from '../../shared/rpc.ts'
 import { parseAddress, type Cluster } from '../cluster/address.ts'
@@ -8,6 +9,8 @@ import { callApi } from '../cluster/api.ts'
 import { createServerClock, type ServerClock } from '../cluster/clock.ts'
 import type { ApiRequest } from '../cluster/exchange.ts'
 import { fingerprintOf } from '../cluster/trust.ts'
+import { SingleFlight } from '../renewal/single-flight.ts'
+import { MachineRun, type NoteStep } from '../state-machine.ts'
 import type { KeyProtection } from './key-protection.ts'
 import {
   removeProfileFiles,
@@ -17,7 +20,7 @@ import {
   type StoredProfile,
   type UserCertificate,
 } from './profile-file.ts'
-import { expiringWithinMs, profileStateOf, type ProfileState } from './profile-state.ts'
+import { expiringWithinMs, PROFILE_MACHINE, timeLeft, type ProfileFacts, type ProfileState } from './profile-state.ts'
 
 /** Answers of the server come sooner or later by a little: only more than that is news of its clock, in ms. */
 const CLOCK_NEWS_MS = 1000
@@ -31,10 +34,14 @@ export class Profile {
   readonly #keys: KeyProtection
   readonly #now: () => number
   readonly #onChanged: (profile: Profile) => void
+  readonly #states: MachineRun<ProfileState, ProfileFacts, string>
+  readonly #askingTime = new SingleFlight<unknown>()
   #stored: StoredProfile
   #certificate: UserCertificate | undefined
   #loginsUnderWay = 0
   #isEnded = false
+  /** The end of the login was reckoned here, and the server's own clock has said the same since. */
+  #isOver = false
   #isRefused = false
   #isOffline = false
   #isLive = false
@@ -48,6 +55,7 @@ export class Profile {
     now: () => number
     /** Told when something of `view()` may be another than before; time alone tells nobody. */
     onChanged: (profile: Profile) => void
+    noteStep: NoteStep
   }) {
     this.name = options.stored.profile
     this.#dir = options.dir
@@ -62,9 +70,10 @@ export class Profile {
       note: (serverMs) => {
         const before = clock.offsetMs()
         clock.note(serverMs)
-        if (Math.abs(clock.offsetMs() - before) >= CLOCK_NEWS_MS) options.onChanged(this)
+        if (Math.abs(clock.offsetMs() - before) >= CLOCK_NEWS_MS) this.#changed()
       },
     }
+    this.#states = new MachineRun(PROFILE_MACHINE, this.#facts, options.noteStep)
   }
 
   get cluster(): Cluster {
@@ -95,7 +104,8 @@ export class Profile {
   /** The user certificate that is worth presenting: there, not past its end by the server's clock, not ended by the server. */
   get usableCertificate(): UserCertificate | undefined {
     const certificate = this.#certificate
-    return certificate && !this.#isEnded && certificate.notAfterMs > this.clock.now() ? certificate : undefined
+    if (!certificate || this.#isEnded || this.#isOver) return undefined
+    return certificate.notAfterMs > this.clock.now() ? certificate : undefined
   }
 
   /** Milliseconds until the login ends; 0 if it has. */
@@ -114,16 +124,21 @@ export class Profile {
   }
 
   get state(): ProfileState {
+    return this.#states.look(this.#facts)
+  }
+
+  get #facts(): ProfileFacts {
     const certificate = this.#certificate
-    return profileStateOf({
-      hasCertificate: certificate !== undefined,
+    return {
       isLoggingIn: this.#loginsUnderWay > 0,
       isRefused: this.#isRefused,
-      isEnded: this.#isEnded,
       isOffline: this.#isOffline,
-      remainingMs: this.remainingMs,
-      lifeMs: certificate ? certificate.notAfterMs - certificate.notBeforeMs : 0,
-    })
+      login: !certificate
+        ? 'none'
+        : this.#isEnded
+          ? 'ended'
+          : timeLeft(this.remainingMs, certificate.notAfterMs - certificate.notBeforeMs),
+    }
   }
 
   view(): ProfileView {
@@ -150,10 +165,25 @@ export class Profile {
   }
 
   /** A call as the person. @throws PosternError `login_required` or `login_expired` without asking a server that would say the same */
-  callSignedIn<T>(call: ApiRequest, schema: z.ZodType<T>, signal: AbortSignal): Promise<T> {
+  async callSignedIn<T>(call: ApiRequest, schema: z.ZodType<T>, signal: AbortSignal): Promise<T> {
+    return this.#call(call, schema, await this.certificateToPresent(signal), signal)
+  }
+
+  /**
+   * The user certificate, if it is worth presenting. Where only our reckoning says that it is over, the server is asked for its
+   * time first: a clock that was set, or a machine that slept, must not send a person to log in for nothing (C6).
+   * @throws PosternError `login_required`, `login_expired`: a login would help; `server_unreachable`
+   */
+  async certificateToPresent(signal: AbortSignal): Promise<UserCertificate> {
+    const reckoned = this.#certificate
+    if (reckoned && !this.usableCertificate && !this.#isEnded && !this.#isOver) {
+      const askTime = { method: 'GET' as const, path: '/v1/cluster' }
+      await this.#askingTime.join((abandoned) => this.callAnonymously(askTime, ClusterInfo, abandoned), signal)
+      this.#isOver = reckoned === this.#certificate && !this.usableCertificate
+    }
     const certificate = this.usableCertificate
-    if (!certificate) return Promise.reject(this.loginNeeded())
-    return this.#call(call, schema, certificate, signal)
+    if (!certificate) throw this.loginNeeded()
+    return certificate
   }
 
   /**
@@ -183,12 +213,12 @@ export class Profile {
   /** Runs a login; the profile is `logging in` as long as it lasts. */
   async duringLogin<T>(login: () => Promise<T>): Promise<T> {
     this.#loginsUnderWay += 1
-    this.#onChanged(this)
+    this.#changed()
     try {
       return await login()
     } finally {
       this.#loginsUnderWay -= 1
-      this.#onChanged(this)
+      this.#changed()
     }
   }
 
@@ -201,15 +231,18 @@ export class Profile {
     this.#stored = stored
     this.#certificate = certificate
     this.#isEnded = false
+    this.#isOver = false
     this.#isRefused = false
     this.#isOffline = false
-    this.#onChanged(this)
+    this.#changed()
   }
 
   async signOut(): Promise<void> {
     this.#certificate = undefined
+    this.#isEnded = false
+    this.#isOver = false
     this.#isRefused = false
-    this.#onChanged(this)
+    this.#changed()
     await removeUserCertificate(this.#dir, this.name)
   }
 
@@ -218,7 +251,7 @@ export class Profile {
     const stored = { ...this.#stored, usedAtMs: this.#now() }
     await writeProfileFile(this.#dir, stored)
     this.#stored = stored
-    this.#onChanged(this)
+    this.#changed()
   }
 
   /** What the server says of its identity provider; stored where it is news, so that the next login dialog has the button at once. */
@@ -242,7 +275,7 @@ export class Profile {
     const stored = { ...this.#stored, address, caPem, usedAtMs: this.#now() }
     await writeProfileFile(this.#dir, stored)
     this.#stored = stored
-    this.#onChanged(this)
+    this.#changed()
     if (isOtherCa) await this.signOut()
   }
 
@@ -256,7 +289,7 @@ export class Profile {
       if (error.kind === 'expired') this.#isEnded = true
       if (error.code === 'user_disabled' || error.code === 'bad_certificate') this.#isRefused = true
     }
-    if (this.state !== before) this.#onChanged(this)
+    if (this.state !== before) this.#changed()
   }
 
   /** The server answered; with the user certificate presented, it does not refuse this person. */
@@ -264,7 +297,12 @@ export class Profile {
     const before = this.state
     this.#isOffline = false
     if (hasPresented) this.#isRefused = false
-    if (this.state !== before) this.#onChanged(this)
+    if (this.state !== before) this.#changed()
+  }
+
+  #changed(): void {
+    this.#states.look(this.#facts)
+    this.#onChanged(this)
   }
 
   /** The control stream is up or down. */

@@ -4,6 +4,7 @@ import { PosternError } from '../../shared/errors.ts'
 import { parseAddress, type Address, type Cluster } from '../cluster/address.ts'
 import { askCluster, caByPin, parseCa } from '../cluster/trust.ts'
 import type { KeyProtection } from './key-protection.ts'
+import type { NoteStep } from '../state-machine.ts'
 import { Profile } from './profile.ts'
 import { readProfileFiles, readUserCertificate, writeProfileFile } from './profile-file.ts'
 
@@ -33,10 +34,12 @@ type Options = {
   onCaChanged: (profile: Profile) => Promise<void>
   /** Something of a profile's view, or which one is the current one, may have changed. */
   onChanged: (profile: Profile) => void
+  /** Told each change of a profile's state. */
+  noteStep: (profile: string) => NoteStep
 }
 
 export async function openProfiles(options: Options): Promise<Profiles> {
-  const { dir, keys, now, onProblem, onChanged } = options
+  const { dir, keys, now, onProblem, onChanged, noteStep } = options
   const profiles = new Map<string, Profile>()
   // All at once: a key store that hangs is waited for one time only.
   const found = await Promise.all(
@@ -46,7 +49,8 @@ export async function openProfiles(options: Options): Promise<Profiles> {
     })),
   )
   for (const { stored, certificate } of found) {
-    profiles.set(stored.profile, new Profile({ dir, stored, certificate, keys, now, onChanged }))
+    const options = { dir, stored, certificate, keys, now, onChanged, noteStep: noteStep(stored.profile) }
+    profiles.set(stored.profile, new Profile(options))
   }
 
   const current = (): Profile | undefined => [...profiles.values()].sort((a, b) => b.usedAtMs - a.usedAtMs)[0]
@@ -104,7 +108,15 @@ export async function openProfiles(options: Options): Promise<Profiles> {
         usedAtMs: now(),
       }
       await writeProfileFile(dir, stored)
-      const profile = new Profile({ dir, stored, certificate: undefined, keys, now, onChanged })
+      const profile = new Profile({
+        dir,
+        stored,
+        certificate: undefined,
+        keys,
+        now,
+        onChanged,
+        noteStep: noteStep(stored.profile),
+      })
       profiles.set(profile.name, profile)
       onChanged(profile)
       return profile

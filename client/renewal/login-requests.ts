@@ -1,57 +1,24 @@
-// Login requests: one open request per profile, put before the host that can ask, answered by any login of that profile (G5).
-// Owns who is asked, touch and withdrawal (G8), the bounds of the wait (G9) and the cool-down (G7). Called by renewal.ts
-// (which waits) and core.ts (which passes on what hosts do).
+// Login requests: one open request per profile, answered by any login of that profile (G5), however many connections wait for
+// it. Owns what becomes of it: touch and withdrawal (G8), the bounds of the wait (G9), failure and cool-down (G7), whether
+// anybody may be disturbed (G10). Called by renewal.ts (which waits) and core.ts (which passes on what hosts do).
 import type { LoginView } from '../../shared/app-state.ts'
 import { PosternError } from '../../shared/errors.ts'
-import type { LoginOutcome, LoginPrompt, LoginReason } from '../../shared/rpc.ts'
+import type { LoginOutcome, LoginPrompt } from '../../shared/rpc.ts'
 import type { Host, Hosts } from '../control/hosts.ts'
 import type { Settings } from '../settings.ts'
 import type { Attention } from './attention.ts'
+import { CoolDown } from './cool-down.ts'
+import { afterTimer, type After } from './deadline.ts'
+import { OpenRequest, type RequestingProfile, type Wanting } from './open-request.ts'
 import { SingleFlight } from './single-flight.ts'
 
-/** What a request needs to know of its profile. */
-export type RequestingProfile = {
-  readonly name: string
-  readonly user: string | null
-  readonly totp: boolean
-  /** The identity provider that people can log in with. */
-  readonly sso: { readonly name: string } | null
-}
-
-export type Wanting = {
-  reason: LoginReason
-  /** The host whose gateway was hit, or whose command it is. */
-  hostId: number | undefined
-  /** A command that a person just gave asks in a cool-down too. */
-  isCommand: boolean
-  /** Called when the wait for the person begins; what it returns is called when that is over. */
-  beginWait?: () => () => void
-}
-
-/** A deadline of the wait that runs now. */
-type Deadline = { timer: NodeJS.Timeout; atMs: number }
-
-type OpenRequest = {
-  readonly id: string
-  readonly profile: RequestingProfile
-  readonly wanting: Wanting
-  readonly requestedAtMs: number
-  readonly settle: (error: PosternError | undefined) => void
-  readonly settled: Promise<void>
-  askedHostId: number | undefined
-  isTouched: boolean
-  waiting: number
-  /** Ends the wait softly; not running while a password is on its way. */
-  softDeadline: Deadline | undefined
-  /** Ends it whatever happens. */
-  hardDeadline: Deadline | undefined
-}
+export type { RequestingProfile, Wanting } from './open-request.ts'
 
 type ProfileLogins = {
-  flight: SingleFlight<void>
+  readonly flight: SingleFlight<void>
+  readonly coolDown: CoolDown
   open: OpenRequest | undefined
   submitting: number
-  coolDown: { error: PosternError; timer: NodeJS.Timeout } | undefined
 }
 
 type Options = {
@@ -60,6 +27,7 @@ type Options = {
   attention: Attention
   /** Wall time of this machine, in ms. */
   now: () => number
+  after?: After
   randomId: () => string
   /** Whatever changed for this profile (its request, who waits, cool-down): its gateways look at it again. */
   onChanged: (profile: string) => void
@@ -76,10 +44,12 @@ type Failure = Exclude<LoginOutcome, 'succeeded' | 'withdrawn'>
 
 export class LoginRequests {
   readonly #options: Options
+  readonly #after: After
   readonly #profiles = new Map<string, ProfileLogins>()
 
   constructor(options: Options) {
     this.#options = options
+    this.#after = options.after ?? afterTimer
   }
 
   /**
@@ -88,11 +58,13 @@ export class LoginRequests {
    */
   async wait(profile: RequestingProfile, wanting: Wanting, signal: AbortSignal): Promise<void> {
     const logins = this.#of(profile.name)
+    let endWait: (() => void) | undefined
     try {
-      if (logins.coolDown && !wanting.isCommand) throw logins.coolDown.error
-      this.#endCoolDown(profile.name, logins)
+      if (logins.coolDown.error && !wanting.isCommand) throw logins.coolDown.error
+      logins.coolDown.end()
       // A request that was put before nobody, for a gateway that only retries, may be asked for the sake of another one.
-      if (logins.open && logins.open.askedHostId === undefined) this.#tryToAsk(logins.open, wanting)
+      if (logins.open && !logins.open.who.isSomebody) this.#tryToAsk(logins.open, wanting)
+      endWait = wanting.beginWait?.()
       const start = (abandoned: AbortSignal) => this.#request(logins, profile, wanting, abandoned)
       await logins.flight.join(start, signal)
     } catch (error) {
@@ -101,17 +73,15 @@ export class LoginRequests {
         this.#options.attention.noteUnanswered(wanting.reason.gateway)
       }
       throw error
+    } finally {
+      endWait?.()
     }
   }
 
   /** Open requests by id, as the app shows them. */
   list(): ReadonlyMap<string, LoginView> {
     const views = new Map<string, LoginView>()
-    for (const [profile, { open }] of this.#profiles) {
-      if (!open) continue
-      const ssoProgress = this.#options.ssoProgress(profile)
-      views.set(open.id, { ...viewOf(open), ...(ssoProgress === undefined ? {} : { ssoProgress }) })
-    }
+    for (const { open } of this.#profiles.values()) if (open) views.set(open.id, open.view)
     return views
   }
 
@@ -122,22 +92,17 @@ export class LoginRequests {
   ask(profile: RequestingProfile, host: Host): LoginPrompt {
     const logins = this.#of(profile.name)
     const wanting: Wanting = { reason: { kind: 'command', what: 'log in' }, hostId: host.id, isCommand: true }
+    // With a question open for them, connections wait instead of being refused.
+    logins.coolDown.end()
     const request = (logins.open ??= this.#create(profile, wanting, 0))
     request.isTouched = true
-    const asked = request.askedHostId === undefined ? undefined : this.#options.hosts.find(request.askedHostId)
-    if (asked && asked !== host) {
-      const text = 'it is being answered in another window'
-      asked.send('login.closed', { requestId: request.id, profile: profile.name, outcome: 'withdrawn', text })
-    }
-    request.askedHostId = host.id
-    const prompt = promptOf(request)
-    host.send('login.requested', prompt)
+    request.who.ask(request.prompt, host)
     this.#options.onChanged(profile.name)
-    return prompt
+    return request.prompt
   }
 
   isCoolingDown(profile: string): boolean {
-    return this.#of(profile).coolDown !== undefined
+    return this.#of(profile).coolDown.error !== undefined
   }
 
   /** The profile that an open request is for. */
@@ -174,7 +139,7 @@ export class LoginRequests {
     const logins = this.#of(profile)
     logins.submitting += 1
     if (requestId !== undefined) this.touch(requestId)
-    if (logins.open) stopSoftDeadline(logins.open)
+    logins.open?.softDeadline.stop()
     this.#options.onChanged(profile)
     return () => {
       logins.submitting -= 1
@@ -190,7 +155,7 @@ export class LoginRequests {
   /** A login of the profile has succeeded and its certificates are published: everybody goes on (G5). */
   succeeded(profile: string): void {
     const logins = this.#of(profile)
-    this.#endCoolDown(profile, logins)
+    logins.coolDown.end()
     if (logins.open) this.#close(logins.open, 'succeeded', null, undefined)
   }
 
@@ -202,12 +167,14 @@ export class LoginRequests {
 
   /** The request that this host was asked moves to the next one. */
   hostLeft(hostId: number): void {
-    for (const { open, submitting } of this.#profiles.values()) {
-      if (open?.askedHostId !== hostId) continue
+    for (const { open } of this.#profiles.values()) {
+      if (!open?.who.is(hostId)) continue
+      open.who.forgetAsked()
       open.isTouched = false
       // While the person is at the identity provider the request stays: a window that is loaded anew comes back to it.
       if (open.waiting === 0 && submitting === 0) this.#close(open, 'withdrawn', null, undefined)
       else this.#ask(open)
+      this.#options.onChanged(open.profile.name)
     }
   }
 
@@ -220,14 +187,14 @@ export class LoginRequests {
   /** Somebody may be there again: what still waits and nobody was asked for is put before them now (G10). */
   presenceReturned(): void {
     for (const { open } of this.#profiles.values()) {
-      if (open && open.askedHostId === undefined) this.#tryToAsk(open, open.wanting)
+      if (open && !open.who.isSomebody) this.#tryToAsk(open, open.wanting)
     }
   }
 
   close(): void {
     for (const [profile, logins] of this.#profiles) {
       this.dismiss(profile, 'the Postern core ended')
-      clearTimeout(logins.coolDown?.timer)
+      logins.coolDown.end()
     }
   }
 
@@ -239,7 +206,7 @@ export class LoginRequests {
     abandoned: AbortSignal,
   ): Promise<void> {
     const request = (logins.open ??= this.#open(profile, wanting))
-    request.hardDeadline = this.#deadline(request, this.#options.settings().loginHardLimit)
+    request.hardDeadline.start(this.#options.settings().loginHardLimit)
     if (logins.submitting === 0) this.#startSoftDeadline(request)
     const onAbandoned = () => this.#leave(request)
     abandoned.addEventListener('abort', onAbandoned, { once: true })
@@ -257,39 +224,29 @@ export class LoginRequests {
   }
 
   #create(profile: RequestingProfile, wanting: Wanting, waiting: number): OpenRequest {
-    this.#options.onOpened(profile.name)
-    const { promise, resolve, reject } = Promise.withResolvers<undefined>()
-    // With nobody waiting (touched, abandoned) its end is nobody's error.
-    promise.catch(() => undefined)
-    return {
-      id: this.#options.randomId(),
+    const { hosts, now, randomId } = this.#options
+    return new OpenRequest({
+      id: randomId(),
       profile,
       wanting,
-      requestedAtMs: this.#options.now(),
-      settled: promise,
-      settle: (error) => (error ? reject(error) : resolve(undefined)),
-      askedHostId: undefined,
-      isTouched: false,
       waiting,
-      softDeadline: undefined,
-      hardDeadline: undefined,
-    }
+      hosts,
+      now,
+      after: this.#after,
+      onTimeout: (request) => this.#fail(request, 'timed out'),
+    })
   }
 
   #ask(request: OpenRequest): void {
-    const { hosts, onUnattended } = this.#options
-    request.askedHostId = undefined
     if (this.#tryToAsk(request, request.wanting)) return
-    hosts.broadcast('login.needed', promptOf(request))
-    if (!this.#mayDisturb(request.wanting)) onUnattended(request.profile.name)
+    request.who.tellAll(request.prompt)
+    if (!this.#mayDisturb(request.wanting)) this.#options.onUnattended(request.profile.name)
   }
 
   /** Puts a request before a host, if there is one that can ask and nobody is disturbed who should not be. */
   #tryToAsk(request: OpenRequest, wanting: Wanting): boolean {
-    const host = this.#mayDisturb(wanting) ? this.#options.hosts.chooseAsker(wanting.hostId) : undefined
-    if (!host) return false
-    request.askedHostId = host.id
-    host.send('login.requested', promptOf(request))
+    if (!this.#mayDisturb(wanting) || !request.who.askFirst(request.prompt, wanting.hostId)) return false
+    this.#options.onChanged(request.profile.name)
     return true
   }
 
@@ -300,57 +257,34 @@ export class LoginRequests {
 
   /** The last waiting client has gone: an untouched question is taken back, a touched one stays as an ordinary login. */
   #leave(request: OpenRequest): void {
-    stopDeadlines(request)
+    request.stopDeadlines()
     request.waiting = 0
     if (!request.isTouched && this.#of(request.profile.name).submitting === 0) {
       this.#close(request, 'withdrawn', null, undefined)
       return
     }
     // Whoever fills it in sees that nobody waits any more.
-    this.#tellAsked(request)
+    request.who.update(request.prompt)
     this.#options.onChanged(request.profile.name)
   }
 
   #startSoftDeadline(request: OpenRequest): void {
-    stopSoftDeadline(request)
-    request.softDeadline = this.#deadline(request, this.#options.settings().loginWait)
-  }
-
-  #deadline(request: OpenRequest, inMs: number): Deadline {
-    return {
-      timer: setTimeout(() => this.#fail(request, 'timed out'), inMs),
-      atMs: this.#options.now() + inMs,
-    }
+    request.softDeadline.start(this.#options.settings().loginWait)
   }
 
   #fail(request: OpenRequest, outcome: Failure): void {
-    const logins = this.#of(request.profile.name)
     const error = new PosternError(...FAILURES[outcome])
-    this.#endCoolDown(request.profile.name, logins)
-    const timer = setTimeout(() => this.#endCoolDown(request.profile.name, logins), this.#options.settings().coolDown)
-    logins.coolDown = { error, timer }
+    this.#of(request.profile.name).coolDown.begin(error, this.#options.settings().coolDown)
     this.#close(request, outcome, error.message, error)
   }
 
   #close(request: OpenRequest, outcome: LoginOutcome, text: string | null, error: PosternError | undefined): void {
-    const { hosts, onChanged } = this.#options
     const profile = request.profile.name
     const logins = this.#of(profile)
-    stopDeadlines(request)
+    request.stopDeadlines()
     if (logins.open === request) logins.open = undefined
-    const event = { requestId: request.id, profile, outcome, text }
-    const asked = request.askedHostId === undefined ? undefined : hosts.find(request.askedHostId)
-    if (request.askedHostId === undefined) hosts.broadcast('login.closed', event)
-    else asked?.send('login.closed', event)
+    request.who.close({ requestId: request.id, profile, outcome, text })
     request.settle(error)
-    this.#options.onClosed(profile, outcome)
-    onChanged(profile)
-  }
-
-  #endCoolDown(profile: string, logins: ProfileLogins): void {
-    if (!logins.coolDown) return
-    clearTimeout(logins.coolDown.timer)
-    logins.coolDown = undefined
     this.#options.onChanged(profile)
   }
 
@@ -359,12 +293,7 @@ export class LoginRequests {
     this.#options.onChanged(profile)
     if (!request || waiting === 0 || request.waiting === waiting) return
     request.waiting = waiting
-    this.#tellAsked(request)
-  }
-
-  #tellAsked(request: OpenRequest): void {
-    if (request.askedHostId === undefined) return
-    this.#options.hosts.find(request.askedHostId)?.send('login.updated', promptOf(request))
+    request.who.update(request.prompt)
   }
 
   #find(requestId: string): OpenRequest | undefined {
@@ -375,11 +304,12 @@ export class LoginRequests {
   #of(profile: string): ProfileLogins {
     const known = this.#profiles.get(profile)
     if (known) return known
+    const { now, onChanged } = this.#options
     const logins: ProfileLogins = {
       flight: new SingleFlight((waiting) => this.#waitingChanged(profile, waiting)),
+      coolDown: new CoolDown({ after: this.#after, now, onEnded: () => onChanged(profile) }),
       open: undefined,
       submitting: 0,
-      coolDown: undefined,
     }
     this.#profiles.set(profile, logins)
     return logins
@@ -391,33 +321,3 @@ const FAILURES: Record<Failure, ['login_cancelled' | 'login_failed' | 'login_tim
   failed: ['login_failed', 'the login failed'],
   'timed out': ['login_timeout', 'nobody logged in in time'],
 }
-
-function stopSoftDeadline(request: OpenRequest): void {
-  clearTimeout(request.softDeadline?.timer)
-  request.softDeadline = undefined
-}
-
-function stopDeadlines(request: OpenRequest): void {
-  stopSoftDeadline(request)
-  clearTimeout(request.hardDeadline?.timer)
-  request.hardDeadline = undefined
-}
-
-function viewOf(request: OpenRequest): LoginView {
-  const deadlines = [request.softDeadline, request.hardDeadline].flatMap((one) => (one ? [one.atMs] : []))
-  return {
-    ...promptOf(request),
-    requestedAt: new Date(request.requestedAtMs).toISOString(),
-    deadlineAt: deadlines.length === 0 ? null : new Date(Math.min(...deadlines)).toISOString(),
-  }
-}
-
-const promptOf = (request: OpenRequest): LoginPrompt => ({
-  requestId: request.id,
-  profile: request.profile.name,
-  user: request.profile.user ?? '',
-  reason: request.wanting.reason,
-  waiting: request.waiting,
-  totp: request.profile.totp,
-  ...(request.profile.sso ? { sso: { name: request.profile.sso.name } } : {}),
-})

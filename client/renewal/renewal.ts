@@ -3,6 +3,8 @@
 import type { Logger } from 'pino'
 import { PosternError } from '../../shared/errors.ts'
 import type { Profile } from '../profiles/profile.ts'
+import { AheadOfTime } from './ahead-of-time.ts'
+import { fewAtATime } from './few-at-a-time.ts'
 import type { LoginRequests, Wanting } from './login-requests.ts'
 import { issueRouteCertificate, RouteCertificates, type Route, type RouteCertificate } from './route-certificates.ts'
 import { SingleFlight } from './single-flight.ts'
@@ -16,6 +18,8 @@ type Options = {
   isListening: (route: Route) => boolean
   /** Route certificates were published. */
   onPublished: () => void
+  /** What came of reissuing a route, whatever it was reissued for: its gateway shows a refusal. */
+  onReissued: (route: Route, error: Error | undefined) => void
   /** Something a person should read. */
   notice: (text: string, gateway: string) => void
   /** From 0 to 1. */
@@ -23,24 +27,22 @@ type Options = {
   log: Logger
 }
 
-/** Renewed early at two thirds of its life (G14). */
-const EARLY_FRACTION = 2 / 3
-/** A certificate that ends with the login cannot be had longer; both ends are rounded to seconds. */
-const SAME_END_MS = 2000
-/** Never sooner than that, whatever the life of a certificate, in ms. */
-const RETRY_MIN_MS = 1000
+/** Routes reissued at once after a login. */
+const AT_ONCE = 8
 
 export class Renewal {
   readonly certificates = new RouteCertificates()
   readonly #options: Options
+  readonly #ahead: AheadOfTime
   readonly #reissues = new Map<string, SingleFlight<RouteCertificate>>()
   /** Why the last reissue of a gateway failed, until one succeeds. */
   readonly #failures = new Map<string, Error>()
-  /** When a certificate is to be renewed early, in ms by the server's clock; reckoned when it is first seen. */
-  readonly #dues = new WeakMap<RouteCertificate, number>()
 
   constructor(options: Options) {
     this.#options = options
+    const { certificates } = this
+    const reissue = (route: Route, signal: AbortSignal): Promise<unknown> => this.reissue(route, signal)
+    this.#ahead = new AheadOfTime({ ...options, certificates, reissue })
   }
 
   /**
@@ -56,12 +58,7 @@ export class Renewal {
     }
     const before = this.certificates.find(route.gatewayId)
     const failureBefore = this.#failures.get(route.gatewayId)
-    const endWait = wanting.beginWait?.()
-    try {
-      await this.#options.requests.wait(this.#options.profile, wanting, signal)
-    } finally {
-      endWait?.()
-    }
+    await this.#options.requests.wait(this.#options.profile, wanting, signal)
     // The login has reissued every open route; a gateway that is only being opened reissues its own.
     const fresh = this.certificates.find(route.gatewayId)
     if (fresh && fresh !== before) return fresh
@@ -77,6 +74,7 @@ export class Renewal {
     return flight.join(async (abandoned) => {
       const certificate = await this.#issue(route, abandoned)
       this.certificates.publish(new Map([[route.gatewayId, certificate]]))
+      this.#options.onReissued(route, undefined)
       this.#options.onPublished()
       return certificate
     }, signal)
@@ -87,69 +85,39 @@ export class Renewal {
    * failed keeps its old certificate, and a notice says so. Never rejects.
    */
   async reissueAll(signal: AbortSignal): Promise<void> {
-    const { profile, log, notice } = this.#options
+    const { profile, log, notice, openRoutes, onReissued, onPublished } = this.#options
     const fresh = new Map<string, RouteCertificate>()
-    await Promise.all(
-      this.#options.openRoutes().map(async (route) => {
-        try {
-          fresh.set(route.gatewayId, await this.#issue(route, signal))
-        } catch (error) {
-          const why = error instanceof Error ? error.message : String(error)
-          log.warn({ err: error, gateway: route.gatewayId, resource: route.resource }, 'route was not reissued')
-          const what = `the certificate for ${route.resource} as ${route.account} on ${profile.name}`
-          notice(`${what} was not renewed: ${why}`, route.gatewayId)
-        }
-      }),
-    )
+    const routes = openRoutes()
+    await fewAtATime(routes, AT_ONCE, async (route) => {
+      try {
+        fresh.set(route.gatewayId, await this.#issue(route, signal))
+      } catch (error) {
+        const why = error instanceof Error ? error.message : String(error)
+        log.warn({ err: error, gateway: route.gatewayId, resource: route.resource }, 'route was not reissued')
+        // A refusal is told by its gateway, for whatever reason it was reissued.
+        if (error instanceof PosternError && error.kind === 'denied') return
+        const what = `the certificate for ${route.resource} as ${route.account} on ${profile.name}`
+        notice(`${what} was not renewed: ${why}`, route.gatewayId)
+      }
+    })
     this.certificates.publish(fresh)
-    this.#options.onPublished()
+    for (const route of routes) if (fresh.has(route.gatewayId)) onReissued(route, undefined)
+    onPublished()
+  }
+
+  /** Why the last reissue of a gateway's route failed; undefined where it succeeded. */
+  failureOf(gatewayId: string): Error | undefined {
+    return this.#failures.get(gatewayId)
   }
 
   /** When certificates are due to be renewed early, in milliseconds from now; not above zero: they are due. */
   momentsAheadMs(): number[] {
-    return this.#early.map((early) => early.inMs)
+    return this.#ahead.momentsAheadMs()
   }
 
-  /**
-   * Renews the certificates of open gateways that are due, without any person (G14): correctness does not hang on it, the next
-   * connection would renew them too. Errors go to the log only; a little later it is tried again.
-   */
+  /** Renews the certificates of open gateways that are due, without any person (G14). Never rejects. */
   renewEarly(signal: AbortSignal): void {
-    for (const { route, certificate, inMs } of this.#early) {
-      if (inMs > 0) continue
-      this.#dues.set(certificate, this.#dueAfter(certificate, 1 / 2))
-      this.reissue(route, signal).catch((error: unknown) => {
-        if (!signal.aborted) this.#options.log.info({ err: error, gateway: route.gatewayId }, 'not renewed early')
-      })
-    }
-  }
-
-  /**
-   * Open gateways whose certificate can be had anew and longer: not one that ends together with the login, and not one that has
-   * ended (its next connection renews it).
-   */
-  get #early(): { route: Route; certificate: RouteCertificate; inMs: number }[] {
-    const { profile, openRoutes, isListening } = this.#options
-    const login = profile.usableCertificate
-    if (!login) return []
-    return openRoutes()
-      .filter(isListening)
-      .flatMap((route) => {
-        const certificate = this.certificates.find(route.gatewayId)
-        const nowMs = profile.clock.now()
-        if (!certificate || certificate.notAfterMs <= nowMs) return []
-        if (certificate.notAfterMs >= login.notAfterMs - SAME_END_MS) return []
-        const dueMs = this.#dues.get(certificate) ?? this.#dueAfter(certificate, EARLY_FRACTION)
-        this.#dues.set(certificate, dueMs)
-        return [{ route, certificate, inMs: dueMs - nowMs }]
-      })
-  }
-
-  /** That fraction of the certificate's time from now on, a tenth more or less, so that not all gateways come at once. */
-  #dueAfter(certificate: RouteCertificate, fraction: number): number {
-    const nowMs = this.#options.profile.clock.now()
-    const jitter = 0.9 + this.#options.random() / 5
-    return nowMs + Math.max(RETRY_MIN_MS, (certificate.notAfterMs - nowMs) * fraction * jitter)
+    void this.#ahead.renew(signal)
   }
 
   forget(gatewayId: string): void {
@@ -164,7 +132,10 @@ export class Renewal {
       this.#failures.delete(route.gatewayId)
       return certificate
     } catch (error) {
-      if (error instanceof Error && !signal.aborted) this.#failures.set(route.gatewayId, error)
+      if (error instanceof Error && !signal.aborted) {
+        this.#failures.set(route.gatewayId, error)
+        this.#options.onReissued(route, error)
+      }
       throw error
     }
   }

@@ -15,7 +15,21 @@ export type Route = {
   readonly resource: string
   readonly protocol: ResourceProtocol
   readonly account: string
+  /** Whose gateway it is: with another person logged in it is of no use (G3). null: nobody has logged in yet. */
+  readonly user: string | null
 }
+
+/** Whether it was opened by another person than the one who is logged in now. */
+export const isOthers = ({ user }: Route, profile: Pick<Profile, 'user'>): boolean =>
+  user !== null && profile.user !== null && user !== profile.user
+
+/** The error for its connections: no login of the person who is there mends that (G3), opening it anew does. */
+export const othersGateway = ({ user, resource }: Route, profile: Pick<Profile, 'name' | 'user'>): PosternError =>
+  new PosternError(
+    'wrong_identity',
+    `this gateway was opened by ${user ?? 'nobody'}, but you are ${profile.user ?? 'nobody'} on ${profile.name} now; ` +
+      `to make it yours, open it again: postern gateway open ${resource}`,
+  )
 
 export class RouteCertificates {
   #published: ReadonlyMap<string, RouteCertificate> = new Map()
@@ -48,8 +62,8 @@ export async function issueRouteCertificate(
   route: Route,
   signal: AbortSignal,
 ): Promise<RouteCertificate> {
-  const user = profile.usableCertificate
-  if (!user) throw profile.loginNeeded()
+  if (isOthers(route, profile)) throw othersGateway(route, profile)
+  const user = await profile.certificateToPresent(signal)
   const { keyPem, csrPem } = await createKeyRequest(user.identity.user)
   const body = { resource: route.resource, protocol: route.protocol, account: route.account, csr: csrPem }
   const answer = await profile.callSignedIn({ method: 'POST', path: '/v1/routes', body }, RouteResponse, signal)

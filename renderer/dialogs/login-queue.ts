@@ -136,7 +136,9 @@ function reconcile(): void {
     else remove(prompt.requestId)
   }
   // Electron's window is one host over all its reloads: nobody asks it a second time. A page of a browser is asked anew.
-  if (window.postern) for (const login of Object.values(pending)) enqueue(login)
+  if (window.postern) {
+    for (const login of Object.values(pending)) if (login.asked === 'window') enqueue(login)
+  }
 }
 
 // From the first moment on, since a request may come before anything is drawn.

@@ -2,67 +2,68 @@
 // as pure units.
 import { readdir, readFile } from 'node:fs/promises'
 import fc from 'fast-check'
+import { pino } from 'pino'
 import { expect, it } from 'vitest'
 import { postgresUrl } from '../../client/gateways/protocols/postgres/connection-strings.ts'
-import { GATEWAY_TRANSITIONS, gatewayStateOf, type GatewayFacts } from '../../client/gateways/gateway-state.ts'
+import { GATEWAY_MACHINE, type GatewayFacts } from '../../client/gateways/gateway-state.ts'
 import { portCandidates } from '../../client/gateways/ports.ts'
-import { PROFILE_TRANSITIONS, profileStateOf, type ProfileFacts } from '../../client/profiles/profile-state.ts'
+import { PROFILE_MACHINE, type ProfileFacts } from '../../client/profiles/profile-state.ts'
 import { SingleFlight } from '../../client/renewal/single-flight.ts'
+import { logSteps, MachineRun, stateOf, UNKNOWN_STEP } from '../../client/state-machine.ts'
 import { GatewayState, ProfileView } from '../../shared/rpc.ts'
+import { allFacts, followGateway, followProfile, GATEWAY_FACTS, PROFILE_FACTS, walk } from '../support/machines.ts'
 
-const gatewayFacts = fc.record<GatewayFacts>({
-  listener: fc.constantFrom('starting', 'listening', 'port conflict', 'closed'),
-  hasCertificate: fc.boolean(),
-  hasLogin: fc.boolean(),
-  waiting: fc.nat(3),
-  isCoolingDown: fc.boolean(),
-  isRefused: fc.boolean(),
-})
-const profileFacts = fc.record<ProfileFacts>({
-  hasCertificate: fc.boolean(),
-  isLoggingIn: fc.boolean(),
-  isRefused: fc.boolean(),
-  isEnded: fc.boolean(),
-  isOffline: fc.boolean(),
-  remainingMs: fc.integer({ min: -1000, max: 3_600_000 }),
-  lifeMs: fc.constant(3_600_000),
+it.each([
+  ['profile', walk(PROFILE_MACHINE, PROFILE_FACTS, followProfile)],
+  ['gateway', walk(GATEWAY_MACHINE, GATEWAY_FACTS, followGateway)],
+])('D3: whatever happens to a %s, its table knows the step; and each step of its table can happen', (_name, walked) => {
+  expect(walked.unknown).toEqual([])
+  expect(walked.neverTaken).toEqual([])
 })
 
-it('D3: every state of a gateway is reached by facts, and all states have their place in the table', () => {
-  const reached = new Set<string>()
-  fc.assert(
-    fc.property(gatewayFacts, (facts) => void reached.add(gatewayStateOf(facts))),
-    { numRuns: 2000 },
-  )
-  expect([...reached].sort()).toEqual([...GatewayState.options].sort())
-  expect(Object.keys(GATEWAY_TRANSITIONS).sort()).toEqual([...GatewayState.options].sort())
+it('D3: every state has its rule and its place in the table', () => {
+  for (const [machine, states] of [
+    [PROFILE_MACHINE, ProfileView.shape.state.options],
+    [GATEWAY_MACHINE, GatewayState.options],
+  ] as const) {
+    expect(Object.keys(machine.transitions).sort()).toEqual([...states].sort())
+    expect(machine.rules.map(({ state }) => state).sort()).toEqual([...states].sort())
+  }
 })
 
-it('D3: whatever happens to a listening gateway, it moves along its table', () => {
-  const listening = gatewayFacts.map((facts): GatewayFacts => ({ ...facts, listener: 'listening' }))
-  fc.assert(
-    fc.property(listening, gatewayFacts, (before, after) => {
-      if (after.listener === 'starting' || after.listener === 'port conflict') return
-      const [from, to] = [gatewayStateOf(before), gatewayStateOf(after)]
-      if (from !== to) expect(GATEWAY_TRANSITIONS[from]).toContain(to)
-    }),
-  )
+it('D3: no facts of a login that is over look connected', () => {
+  const isOver = ({ login }: ProfileFacts): boolean => login === 'none' || login === 'ended' || login === 'over'
+  for (const facts of allFacts(PROFILE_FACTS).filter(isOver)) {
+    expect(['ready', 'expiring', 'offline']).not.toContain(stateOf(PROFILE_MACHINE, facts))
+  }
+  for (const facts of allFacts(GATEWAY_FACTS).filter((one) => !one.hasCertificate && !one.hasLogin)) {
+    expect(stateOf(GATEWAY_MACHINE, facts)).not.toBe('listening')
+  }
 })
 
-it('D3: a profile never looks connected when expired, and reaches every state', () => {
-  const reached = new Set<string>()
-  fc.assert(
-    fc.property(profileFacts, (facts) => {
-      const state = profileStateOf(facts)
-      reached.add(state)
-      const isOver = !facts.hasCertificate || facts.isEnded || facts.remainingMs <= 0
-      if (isOver) expect(['ready', 'expiring', 'offline']).not.toContain(state)
-    }),
-    { numRuns: 5000 },
-  )
-  const states = [...ProfileView.shape.state.options].sort()
-  expect([...reached].sort()).toEqual(states)
-  expect(Object.keys(PROFILE_TRANSITIONS).sort()).toEqual(states)
+it('D3: a step that the table does not know is an error in the log, with both states and the cause', () => {
+  const lines: string[] = []
+  const log = pino({ level: 'debug' }, { write: (line: string) => void lines.push(line) })
+  const facts: GatewayFacts = {
+    listener: 'closed',
+    hasCertificate: true,
+    hasLogin: true,
+    isHolding: false,
+    isCoolingDown: false,
+    isRefused: false,
+  }
+  const run = new MachineRun(GATEWAY_MACHINE, facts, logSteps(log))
+  expect(run.look({ ...facts, listener: 'listening' })).toBe('listening')
+  expect(JSON.parse(lines[0] ?? '')).toMatchObject({
+    level: 50,
+    machine: 'gateway',
+    from: 'closed',
+    to: 'listening',
+    events: ['it listens'],
+    msg: UNKNOWN_STEP,
+  })
+  run.look({ ...facts, listener: 'listening', isHolding: true })
+  expect(JSON.parse(lines[1] ?? '')).toMatchObject({ level: 30, to: 'waiting for login' })
 })
 
 it('G15 G16: ports are the same for the same names, outside the ephemeral range, and never one that is reserved', () => {

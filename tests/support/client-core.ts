@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { once } from 'node:events'
 import { pino } from 'pino'
 import { attachTo, type CoreConnection, type HostIntroduction } from '../../client/control/client.ts'
+import { UNKNOWN_STEP } from '../../client/state-machine.ts'
 import { startCore, type Core, type CoreOptions } from '../../client/core.ts'
 import { controlSocketOf, prepareHome, type Home } from '../../client/home.ts'
 import { defaultSettings, type Settings } from '../../client/settings.ts'
@@ -96,7 +97,7 @@ export type TestCoreOptions = {
   server?: FakeAccessServer
   home?: string
   keyStore?: CoreOptions['keyStore']
-  controlTimings?: CoreOptions['controlTimings']
+  after?: CoreOptions['after']
 }
 
 /** A core, a fake server, and everything that has to be closed. */
@@ -140,7 +141,7 @@ export class TestCore {
       platform: process.platform,
       uid,
       keyStore: this.keyStore,
-      controlTimings: this.#options.controlTimings,
+      after: this.#options.after,
       now: () => Date.now() + this.clockShiftMs,
       log: pino({ level: 'debug' }, { write: (line: string) => void this.log.push(line) }),
     })
@@ -186,6 +187,9 @@ export class TestCore {
     await this.core.stop()
     await this.server.close()
     await rm(this.home.dir, { recursive: true, force: true })
+    // In every test: no profile or gateway does what its machine does not know (D3).
+    const unknown = this.log.filter((line) => line.includes(UNKNOWN_STEP))
+    if (unknown.length > 0) throw new Error(unknown.join(''))
   }
 }
 

@@ -66,6 +66,7 @@ export class FakeAccessServer {
   refuseDial: ((identity: Identity) => { code: ErrorCode; text: string } | undefined) | undefined
   /** Ended logins: the server says `login_expired`. */
   endedLogins = new Set<string>()
+  disabledUsers = new Set<string>()
   /** Answers every API call (or those at `path`) with this instead; `cut` breaks off before the end of what it names. */
   rawAnswer: { body: string; contentType: string; cut?: boolean | 'headers'; path?: string } | undefined
   /** What the resources named here look like beyond their name. */
@@ -186,11 +187,13 @@ export class FakeAccessServer {
     if (what === 'POST /v1/sso/finish') return this.#finishSso(body)
     if (what === 'POST /v1/login') return this.#logIn(body)
     if (!identity) return refusal('login_required', 'no certificate')
-    if (this.#isExpired(tlsSocketOf(request), identity)) return refusal('login_expired', 'the login has expired')
+    if (this.disabledUsers.has(identity.user)) return refusal('user_disabled', `${identity.user} is disabled`)
+    // To end something, a certificate that has run out is good enough.
     if (what === 'POST /v1/logout') {
       this.seen.logouts += 1
       return [200, {}]
     }
+    if (this.#isExpired(tlsSocketOf(request), identity)) return refusal('login_expired', 'the login has expired')
     if (what === 'GET /v1/resources') {
       return [
         200,
