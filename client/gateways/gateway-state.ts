@@ -5,9 +5,7 @@ import type { Machine } from '../state-machine.ts'
 
 export type GatewayFacts = {
   listener: 'starting' | 'listening' | 'port conflict' | 'closed'
-  /** The route certificate is good now. */
-  hasCertificate: boolean
-  /** The user certificate is good, so that a route certificate can be had without a person. */
+  /** The login is good: a route certificate is there, or can be had without a person. None outlives its login (C2). */
   hasLogin: boolean
   /** Whether connections of this gateway wait for a login. */
   isHolding: boolean
@@ -20,8 +18,6 @@ type GatewayEvent =
   | 'it listens'
   | 'its port is taken'
   | 'it is closed'
-  | 'a certificate is there'
-  | 'the certificate is over'
   | 'a login is there'
   | 'the login is over'
   | 'a connection is held'
@@ -34,8 +30,8 @@ type GatewayEvent =
 const LISTENS = ['it listens'] as const
 const TAKEN = ['its port is taken'] as const
 const CLOSED = ['it is closed'] as const
-const USABLE = ['a login is there', 'a certificate is there'] as const
-const OVER = ['the login is over', 'the certificate is over'] as const
+const LOGGED_IN = ['a login is there'] as const
+const OVER = ['the login is over'] as const
 const HELD = ['a connection is held'] as const
 const FREE = ['nobody is held'] as const
 const COOLING = ['a cool-down begins'] as const
@@ -51,7 +47,7 @@ export const GATEWAY_MACHINE: Machine<GatewayState, GatewayFacts, GatewayEvent> 
     { state: 'starting', when: (facts) => facts.listener === 'starting' },
     { state: 'refused', when: (facts) => facts.isRefused },
     { state: 'waiting for login', when: (facts) => facts.isHolding },
-    { state: 'listening', when: (facts) => facts.hasCertificate || facts.hasLogin },
+    { state: 'listening', when: (facts) => facts.hasLogin },
     { state: 'cool-down', when: (facts) => facts.isCoolingDown },
     { state: 'needs login', when: () => true },
   ],
@@ -59,8 +55,6 @@ export const GATEWAY_MACHINE: Machine<GatewayState, GatewayFacts, GatewayEvent> 
     'it listens': (before, after) => before.listener !== 'listening' && after.listener === 'listening',
     'its port is taken': (before, after) => before.listener !== 'port conflict' && after.listener === 'port conflict',
     'it is closed': (before, after) => before.listener !== 'closed' && after.listener === 'closed',
-    'a certificate is there': (before, after) => !before.hasCertificate && after.hasCertificate,
-    'the certificate is over': (before, after) => before.hasCertificate && !after.hasCertificate,
     'a login is there': (before, after) => !before.hasLogin && after.hasLogin,
     'the login is over': (before, after) => before.hasLogin && !after.hasLogin,
     'a connection is held': (before, after) => !before.isHolding && after.isHolding,
@@ -77,17 +71,15 @@ export const GATEWAY_MACHINE: Machine<GatewayState, GatewayFacts, GatewayEvent> 
       'cool-down': LISTENS,
       refused: LISTENS,
       'port conflict': TAKEN,
-      closed: CLOSED,
     },
     listening: {
       'needs login': OVER,
-      'waiting for login': HELD,
       'cool-down': OVER,
       refused: REFUSED,
       closed: CLOSED,
     },
     'needs login': {
-      listening: USABLE,
+      listening: LOGGED_IN,
       'waiting for login': HELD,
       'cool-down': COOLING,
       refused: REFUSED,
@@ -100,7 +92,7 @@ export const GATEWAY_MACHINE: Machine<GatewayState, GatewayFacts, GatewayEvent> 
       refused: REFUSED,
       closed: CLOSED,
     },
-    'cool-down': { listening: USABLE, 'needs login': COOLED, refused: REFUSED, closed: CLOSED },
+    'cool-down': { listening: LOGGED_IN, 'needs login': COOLED, refused: REFUSED, closed: CLOSED },
     refused: {
       listening: ALLOWED,
       'needs login': ALLOWED,

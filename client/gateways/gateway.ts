@@ -111,16 +111,31 @@ export class Gateway {
   /** @throws PosternError `port_conflict`; the gateway then stays, in that state, and can be told to listen again */
   async listen(): Promise<void> {
     try {
-      this.#listener = await listenOnLoopback(this.port, (socket) => this.#accept(socket))
+      const listener = await listenOnLoopback(this.port, (socket) => this.#accept(socket))
+      this.#refuseToListenClosed(listener)
+      this.#listener = listener
       this.#listenerState = 'listening'
       this.#log.info({ port: this.port }, 'gateway listens')
     } catch (error) {
-      this.#listenerState = 'port conflict'
-      this.#portConflict = error instanceof Error ? error.message : String(error)
+      if (!this.#isClosed) {
+        this.#listenerState = 'port conflict'
+        this.#portConflict = error instanceof Error ? error.message : String(error)
+      }
       throw error
     } finally {
       this.#changed()
     }
+  }
+
+  get #isClosed(): boolean {
+    return this.#listenerState === 'closed'
+  }
+
+  /** A gateway that was closed while it was about to listen leaves no listener behind. */
+  #refuseToListenClosed(listener: Listener): void {
+    if (!this.#isClosed) return
+    listener.stop()
+    throw new PosternError('gateway_unknown', 'the gateway was closed meanwhile')
   }
 
   /**
@@ -140,10 +155,7 @@ export class Gateway {
     }
     if (port === this.port) return
     const listener = await listenOnLoopback(port, (socket) => this.#accept(socket))
-    if (this.state === 'closed') {
-      listener.stop()
-      throw new PosternError('gateway_unknown', 'the gateway was closed meanwhile')
-    }
+    this.#refuseToListenClosed(listener)
     this.#listener?.stop()
     this.#listener = listener
     this.port = port
@@ -163,7 +175,6 @@ export class Gateway {
     const { profile, requests } = this.#options
     return {
       listener: this.#listenerState,
-      hasCertificate: this.#hasGoodCertificate(),
       hasLogin: profile.usableCertificate !== undefined,
       isHolding: this.#waiting > 0,
       isCoolingDown: requests.isCoolingDown(profile.name),

@@ -56,6 +56,8 @@ export class Renewal {
     } catch (error) {
       if (!isLoginWanted(error)) throw error
     }
+    // The no was to a login that somebody has renewed meanwhile: nobody is asked twice.
+    if (this.#options.profile.usableCertificate) return this.reissue(route, signal)
     const before = this.certificates.find(route.gatewayId)
     const failureBefore = this.#failures.get(route.gatewayId)
     await this.#options.requests.wait(this.#options.profile, wanting, signal)

@@ -36,7 +36,7 @@ it('D3: no facts of a login that is over look connected', () => {
   for (const facts of allFacts(PROFILE_FACTS).filter(isOver)) {
     expect(['ready', 'expiring', 'offline']).not.toContain(stateOf(PROFILE_MACHINE, facts))
   }
-  for (const facts of allFacts(GATEWAY_FACTS).filter((one) => !one.hasCertificate && !one.hasLogin)) {
+  for (const facts of allFacts(GATEWAY_FACTS).filter(({ hasLogin }) => !hasLogin)) {
     expect(stateOf(GATEWAY_MACHINE, facts)).not.toBe('listening')
   }
 })
@@ -46,7 +46,6 @@ it('D3: a step that the table does not know is an error in the log, with both st
   const log = pino({ level: 'debug' }, { write: (line: string) => void lines.push(line) })
   const facts: GatewayFacts = {
     listener: 'closed',
-    hasCertificate: true,
     hasLogin: true,
     isHolding: false,
     isCoolingDown: false,
@@ -62,8 +61,8 @@ it('D3: a step that the table does not know is an error in the log, with both st
     events: ['it listens'],
     msg: UNKNOWN_STEP,
   })
-  run.look({ ...facts, listener: 'listening', isHolding: true })
-  expect(JSON.parse(lines[1] ?? '')).toMatchObject({ level: 30, to: 'waiting for login' })
+  run.look({ ...facts, listener: 'listening', hasLogin: false })
+  expect(JSON.parse(lines[1] ?? '')).toMatchObject({ level: 30, to: 'needs login', events: ['the login is over'] })
 })
 
 it('G15 G16: ports are the same for the same names, outside the ephemeral range, and never one that is reserved', () => {

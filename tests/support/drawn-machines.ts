@@ -68,7 +68,6 @@ machine's clock says that the time is up, the server is asked for its time.
 ## A gateway
 
 ${drawn(gateway as AnyMachine, ['starting'])}
-*Listening* means that connections go through: with a certificate that is good, or with a login that gets one without anybody
-noticing. The listener itself stays open in every state from *listening* to *refused*.
+*Listening* means that connections go through: the login is good, so a certificate is there or comes without anybody noticing. The listener itself stays open in every state from *listening* to *refused*.
 `
 }

@@ -84,6 +84,7 @@ export class FakeAccessServer {
   /** Names everybody's certificates wrongly. */
   certificateUser: string | undefined
   port = 0
+  readonly #loginIds: string[] = []
   readonly #sockets = new Set<TLSSocket>()
   readonly #tls
   readonly #http
@@ -128,6 +129,12 @@ export class FakeAccessServer {
     this.#tls.on('tlsClientError', () => undefined)
   }
 
+  /** The login that was given last is over, and nobody has told its owner. */
+  endLatestLogin(): void {
+    const latest = this.#loginIds.at(-1)
+    if (latest !== undefined) this.endedLogins.add(latest)
+  }
+
   get address(): string {
     return `127.0.0.1:${this.port}`
   }
@@ -168,8 +175,8 @@ export class FakeAccessServer {
       response.write(body, () => (cut ? request.socket.destroy() : response.end()))
       return
     }
-    const serverTime = new Date(this.now()).toISOString()
     const [status, body] = await this.#handle(request, text === '' ? {} : Body.parse(JSON.parse(text)))
+    const serverTime = new Date(this.now()).toISOString()
     response.writeHead(status, { 'content-type': 'application/json' })
     response.end(JSON.stringify({ ...body, serverTime }))
   }
@@ -214,6 +221,7 @@ export class FakeAccessServer {
     if (body['password'] !== PASSWORD) return refusal('bad_credentials', 'wrong user or password')
     const user = body['user'] ?? ''
     const loginId = randomUUID()
+    this.#loginIds.push(loginId)
     this.seen.logins.push({ user, totp: body['totp'] })
     const identity = { kind: 'user' as const, cluster: this.cluster, user: this.certificateUser ?? user, loginId }
     const { certificate, expiresAt } = this.#issue(identity, body['csr'] ?? '', this.userTtlMs)

@@ -15,7 +15,6 @@ export const PROFILE_FACTS: Alternatives<ProfileFacts> = {
 }
 export const GATEWAY_FACTS: Alternatives<GatewayFacts> = {
   listener: ['starting', 'listening', 'port conflict', 'closed'],
-  hasCertificate: BOOLEANS,
   hasLogin: BOOLEANS,
   isHolding: BOOLEANS,
   isCoolingDown: BOOLEANS,
@@ -94,9 +93,13 @@ export function followGateway(before: GatewayFacts, after: GatewayFacts): Gatewa
   if (before.listener !== after.listener) {
     if (before.listener === 'closed' || after.listener === 'starting') return undefined
     if (before.listener === 'listening' && after.listener !== 'closed') return undefined
+    // Nobody knows a gateway that has not tried to listen yet.
+    if (before.listener === 'starting' && after.listener === 'closed') return undefined
   }
   // Connections are there only where something listened, and in a cool-down they are refused, not held.
   if (after.isHolding && (after.listener === 'starting' || after.listener === 'port conflict')) return undefined
   if (!before.isHolding && after.isHolding && after.isCoolingDown) return undefined
+  // A connection waits for a login only where there is none.
+  if (!before.isHolding && after.isHolding && after.hasLogin) return undefined
   return after
 }
