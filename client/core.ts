@@ -53,6 +53,8 @@ export type CoreOptions = {
   now: () => number
   /** How the bounds of waiting for a login run out; the system's timers if not given. */
   after?: After | undefined
+  /** For a client to say what it wants, in ms. */
+  openingDeadlineMs?: number | undefined
   log: Logger
 }
 
@@ -64,8 +66,8 @@ export type Core = {
 }
 
 const LOGOUT_DEADLINE_MS = 10_000
-/** Asking, beside a login that is asked for, whether there are other ways to log in now, in ms. */
-const LOGIN_WAYS_DEADLINE_MS = 10_000
+/** For a client to say what it wants, where its protocol makes it speak first; in ms. */
+const OPENING_DEADLINE_MS = 10_000
 
 /** Starts the core: when this resolves, it listens and its gateways are restored. */
 export async function startCore(options: CoreOptions): Promise<Core> {
@@ -126,7 +128,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
       openRoutes: () => gateways.routesOf(profile),
       isListening: ({ gatewayId }) => gateways.get(gatewayId)?.isListening ?? false,
       onPublished: () => onProfileChanged(profile),
-      onReissued: ({ gatewayId }, error) => gateways.get(gatewayId)?.noteReissue(error),
+      onReissued: ({ gatewayId }, error) => gateways.get(gatewayId)?.noteReissued(error),
       notice: (text, gateway) => notices.add({ level: 'warning', text, profile: profile.name, gateway }),
       random: Math.random,
       log: log.child({ profile: profile.name }),
@@ -203,7 +205,8 @@ export async function startCore(options: CoreOptions): Promise<Core> {
       const { portRange } = settings.current()
       return portRange ? { first: portRange.from, last: portRange.to } : undefined
     },
-    checkLocalUser,
+    checkLocalUser: createLocalUserCheck({ platform: options.platform, ownUid: options.uid }),
+    openingDeadlineMs: options.openingDeadlineMs ?? OPENING_DEADLINE_MS,
     renewalOf,
     now,
     onChanged: onGatewayChanged,

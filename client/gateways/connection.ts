@@ -24,6 +24,8 @@ export type ConnectionContext = {
   route: Route
   protocol: GatewayProtocol
   checkLocalUser: CheckLocalUser
+  /** For the client to say what it wants, where its protocol makes it speak first; in ms. */
+  openingDeadlineMs: number
   /** What a login would be asked for, given the name of the client program. */
   wantingFor: (client: string | null) => Wanting
   /** How the server took it: undefined for a connection that stands, else why not. */
@@ -37,8 +39,6 @@ export type ConnectionContext = {
   log: Logger
 }
 
-/** For the client to say what it wants, where its protocol makes it speak first; in ms. */
-const OPENING_DEADLINE_MS = 10_000
 /** For a cancel request, all in all, in ms. */
 const CANCEL_DEADLINE_MS = 10_000
 
@@ -53,7 +53,7 @@ export async function carryConnection(socket: Socket, context: ConnectionContext
       log.info('client had gone before it was known whose it was')
       return
     }
-    const deadline = AbortSignal.timeout(OPENING_DEADLINE_MS)
+    const deadline = AbortSignal.timeout(context.openingDeadlineMs)
     const opening = await context.protocol.readOpening(socket, AbortSignal.any([signal, deadline]))
     if (opening.kind === 'garbage') {
       log.info({ what: opening.text }, 'not a client of this protocol')

@@ -41,6 +41,8 @@ export type GatewayOptions = {
   ownerHostId: number | undefined
   loginHardLimitMs: () => number
   checkLocalUser: CheckLocalUser
+  /** For a client to say what it wants, in ms. */
+  openingDeadlineMs: number
   /** Wall time of this machine, in ms. */
   now: () => number
   onChanged: (gateway: Gateway) => void
@@ -178,7 +180,7 @@ export class Gateway {
       hasLogin: profile.usableCertificate !== undefined,
       isHolding: this.#waiting > 0,
       isCoolingDown: requests.isCoolingDown(profile.name),
-      isRefused: this.#refusal !== undefined || isOthers(this.#route, profile),
+      isRefused: (this.#refusal ?? profile.refusal) !== undefined || isOthers(this.#route, profile),
     }
   }
 
@@ -256,11 +258,11 @@ export class Gateway {
   }
 
   /** What came of renewing the certificate of its route: a refusal is shown, and is over once the server issues it again. */
-  noteReissue(error: Error | undefined): void {
+  noteReissued(error: unknown): void {
     if (error === undefined) {
       // Whether the target can be reached, only a connection can tell.
       if (this.#refusal?.code !== 'target_unreachable') this.#refusal = undefined
-    } else if (error instanceof PosternError && isRefusal(error)) {
+    } else if (isRefusal(error)) {
       this.#refuse(error)
     }
     this.#changed()
@@ -275,7 +277,7 @@ export class Gateway {
 
   #accept(socket: Socket): void {
     const end = new AbortController()
-    const { profile, renewal, checkLocalUser, now } = this.#options
+    const { profile, renewal, checkLocalUser, openingDeadlineMs, now } = this.#options
     const connection = `${this.id}-${this.#nextConnection++}`
     const log = this.#log.child({ connection })
     const record = this.traffic.begin(connection, socket, now())
@@ -285,6 +287,7 @@ export class Gateway {
       route: this.route,
       protocol: this.protocol,
       checkLocalUser,
+      openingDeadlineMs,
       wantingFor: (client) => this.#wantingFor(record, client),
       onOutcome: (error) => this.#noteOutcome(record, error),
       onDialed: (ms) => (this.#roundTripMs = ms),
@@ -328,7 +331,7 @@ export class Gateway {
     if (error === undefined) record.state = 'open'
     const routeId = this.#options.renewal.certificates.find(this.id)?.identity.routeId
     if (error === undefined && routeId !== undefined) this.usedRouteIds.add(routeId)
-    if (error instanceof PosternError && isRefusal(error)) this.#refuse(error)
+    if (isRefusal(error)) this.#refuse(error)
     else this.#refusal = undefined
     this.#changed()
   }
@@ -359,7 +362,7 @@ export class Gateway {
   #textOf(state: GatewayState): string | null {
     const { profile } = this
     return stateTextOf(state, {
-      refusal: isOthers(this.#route, profile) ? othersGateway(this.#route, profile) : this.#refusal,
+      refusal: isOthers(this.#route, profile) ? othersGateway(this.#route, profile) : (this.#refusal ?? profile.refusal),
       portConflict: this.#portConflict,
       renewalFailure: this.#options.renewal.failureOf(this.id),
       hasCertificate: this.#hasGoodCertificate(),

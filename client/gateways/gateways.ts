@@ -38,6 +38,8 @@ type Options = {
   /** Wall time of this machine, in ms. */
   now: () => number
   checkLocalUser: CheckLocalUser
+  /** For a client to say what it wants, in ms. */
+  openingDeadlineMs: number
   renewalOf: (profile: Profile) => Renewal
   onChanged: (gateway: Gateway) => void
   notice: (text: string, profile: string, gateway: string) => void
@@ -303,8 +305,8 @@ export class Gateways {
     hostId: number | undefined,
     user: string | null,
   ): Gateway {
-    const { requests, loginHardLimitMs, checkLocalUser, renewalOf, now, onChanged, notice, noteStep, log } =
-      this.#options
+    const { requests, loginHardLimitMs, checkLocalUser, openingDeadlineMs, renewalOf } = this.#options
+    const { now, onChanged, notice, noteStep, log } = this.#options
     return new Gateway({
       profile,
       renewal: renewalOf(profile),
@@ -319,6 +321,7 @@ export class Gateways {
       ownerHostId: opening.keep === 'attached' ? hostId : undefined,
       loginHardLimitMs,
       checkLocalUser,
+      openingDeadlineMs,
       onChanged: (gateway) => {
         // A port that was only tried is nobody's business.
         if (this.#open.get(gateway.id) === gateway || gateway.isListening) onChanged(gateway)

@@ -1,11 +1,12 @@
 // Why a gateway is in its state, in words that stand alone on a page or in a terminal; and what counts as a refusal of its route.
 // Called by gateway.ts.
-import type { PosternError } from '../../shared/errors.ts'
+import { PosternError } from '../../shared/errors.ts'
 import type { GatewayState } from '../../shared/rpc.ts'
 
 /** What the server says of the route itself; an ended session is none, the next connection begins another. */
-export const isRefusal = ({ kind, code }: PosternError): boolean =>
-  (kind === 'denied' && code !== 'session_ended') || code === 'target_unreachable'
+export const isRefusal = (error: unknown): error is PosternError =>
+  error instanceof PosternError &&
+  ((error.kind === 'denied' && error.code !== 'session_ended') || error.code === 'target_unreachable')
 
 /** As the server said it: it may begin with a name, so nothing of it is changed. */
 export const textOfRefusal = ({ message, errorId }: PosternError): string =>

@@ -42,7 +42,8 @@ export class Profile {
   #isEnded = false
   /** The end of the login was reckoned here, and the server's own clock has said the same since. */
   #isOver = false
-  #isRefused = false
+  /** Why the server refuses this person. */
+  #refusal: PosternError | undefined
   #isOffline = false
   #isLive = false
   #resourcesVersion = 0
@@ -108,6 +109,11 @@ export class Profile {
     return certificate.notAfterMs > this.clock.now() ? certificate : undefined
   }
 
+  /** Why the server refuses this person, whatever their certificate says (disabled, unknown certificate). */
+  get refusal(): PosternError | undefined {
+    return this.#refusal
+  }
+
   /** Milliseconds until the login ends; 0 if it has. */
   get remainingMs(): number {
     const certificate = this.usableCertificate
@@ -131,7 +137,7 @@ export class Profile {
     const certificate = this.#certificate
     return {
       isLoggingIn: this.#loginsUnderWay > 0,
-      isRefused: this.#isRefused,
+      isRefused: this.#refusal !== undefined,
       isOffline: this.#isOffline,
       login: !certificate
         ? 'none'
@@ -232,7 +238,7 @@ export class Profile {
     this.#certificate = certificate
     this.#isEnded = false
     this.#isOver = false
-    this.#isRefused = false
+    this.#refusal = undefined
     this.#isOffline = false
     this.#changed()
   }
@@ -241,7 +247,7 @@ export class Profile {
     this.#certificate = undefined
     this.#isEnded = false
     this.#isOver = false
-    this.#isRefused = false
+    this.#refusal = undefined
     this.#changed()
     await removeUserCertificate(this.#dir, this.name)
   }
@@ -287,7 +293,7 @@ export class Profile {
     // An answer to a certificate that was swapped meanwhile says nothing about the new one.
     if (presented !== undefined && presented === this.#certificate) {
       if (error.kind === 'expired') this.#isEnded = true
-      if (error.code === 'user_disabled' || error.code === 'bad_certificate') this.#isRefused = true
+      if (error.code === 'user_disabled' || error.code === 'bad_certificate') this.#refusal = error
     }
     if (this.state !== before) this.#changed()
   }
@@ -296,7 +302,7 @@ export class Profile {
   noteReached(hasPresented = false): void {
     const before = this.state
     this.#isOffline = false
-    if (hasPresented) this.#isRefused = false
+    if (hasPresented) this.#refusal = undefined
     if (this.state !== before) this.#changed()
   }
 

@@ -98,6 +98,7 @@ export type TestCoreOptions = {
   home?: string
   keyStore?: CoreOptions['keyStore']
   after?: CoreOptions['after']
+  openingDeadlineMs?: number
 }
 
 /** A core, a fake server, and everything that has to be closed. */
@@ -142,6 +143,7 @@ export class TestCore {
       uid,
       keyStore: this.keyStore,
       after: this.#options.after,
+      openingDeadlineMs: this.#options.openingDeadlineMs,
       now: () => Date.now() + this.clockShiftMs,
       log: pino({ level: 'debug' }, { write: (line: string) => void this.log.push(line) }),
     })
