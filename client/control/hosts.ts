@@ -34,9 +34,7 @@ export function createHosts(): Hosts {
     chooseAsker(preferred) {
       const able = [...attached.values()].filter((host) => host.canAsk).reverse()
       const lastOf = (kind: HostKind) => able.find((host) => host.kind === kind)
-      return (
-        able.find((host) => host.id === preferred) ?? lastOf('window') ?? lastOf('page') ?? lastOf('terminal')
-      )
+      return able.find((host) => host.id === preferred) ?? lastOf('window') ?? lastOf('page') ?? lastOf('terminal')
     },
     attach: (host) => void attached.set(host.id, host),
     detach: (id) => void attached.delete(id),

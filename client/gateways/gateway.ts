@@ -362,7 +362,9 @@ export class Gateway {
   #textOf(state: GatewayState): string | null {
     const { profile } = this
     return stateTextOf(state, {
-      refusal: isOthers(this.#route, profile) ? othersGateway(this.#route, profile) : (this.#refusal ?? profile.refusal),
+      refusal: isOthers(this.#route, profile)
+        ? othersGateway(this.#route, profile)
+        : (this.#refusal ?? profile.refusal),
       portConflict: this.#portConflict,
       renewalFailure: this.#options.renewal.failureOf(this.id),
       hasCertificate: this.#hasGoodCertificate(),

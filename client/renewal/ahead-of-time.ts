@@ -4,11 +4,11 @@ import type { Logger } from 'pino'
 import { PosternError } from '../../shared/errors.ts'
 import type { Profile } from '../profiles/profile.ts'
 import { fewAtATime } from './few-at-a-time.ts'
-import type { Route, RouteCertificate, RouteCertificates } from './route-certificates.ts'
+import type { Route, RouteCertificate } from './route-certificates.ts'
 
 type Options = {
-  profile: Profile
-  certificates: RouteCertificates
+  profile: Pick<Profile, 'usableCertificate' | 'clock'>
+  certificates: { find(gatewayId: string): Certificate | undefined }
   /** The routes of the gateways of this profile that are open now. */
   openRoutes: () => Route[]
   /** Whether its gateway listens: nothing is renewed ahead of time for one that cannot be used. */
@@ -32,12 +32,13 @@ const AT_ONCE = 4
 const QUIET_MIN_MS = 1000
 const QUIET_MAX_MS = 30_000
 
-type Early = { route: Route; certificate: RouteCertificate; inMs: number }
+type Certificate = Pick<RouteCertificate, 'notAfterMs'>
+type Early = { route: Route; certificate: Certificate; inMs: number }
 
 export class AheadOfTime {
   readonly #options: Options
   /** When a certificate is to be renewed early, in ms by the server's clock; reckoned when it is first seen. */
-  readonly #dues = new WeakMap<RouteCertificate, number>()
+  readonly #dues = new WeakMap<Certificate, number>()
   /** With the server out of reach: until when nothing is tried, by the server's clock, and for how long the next time; in ms. */
   #quietUntilMs = 0
   #quietMs = QUIET_MIN_MS
@@ -98,7 +99,7 @@ export class AheadOfTime {
   }
 
   /** That fraction of the certificate's time from now on, with jitter. */
-  #dueAfter(certificate: RouteCertificate, fraction: number): number {
+  #dueAfter(certificate: Certificate, fraction: number): number {
     const nowMs = this.#options.profile.clock.now()
     return nowMs + Math.max(RETRY_MIN_MS, (certificate.notAfterMs - nowMs) * fraction) * this.#jitter()
   }

@@ -222,7 +222,9 @@ const ACTS = {
   'the person asks for a login': {
     when: () => true,
     then: (model) => Object.assign(model, { isCooling: false, question: 'of the person' }),
-    run: async (real) => void (await real.window.core.call('login.ask', { profile: 'test' })),
+    async run(real) {
+      await real.window.core.call('login.ask', { profile: 'test' })
+    },
   },
   'alice logs in': {
     when: () => true,
@@ -289,7 +291,13 @@ const ACTS = {
   'the core restarts': {
     when: () => true,
     then(model) {
-      Object.assign(model, { isHeld: false, question: 'none', isCooling: false, hasCertificate: false, isRefused: false })
+      Object.assign(model, {
+        isHeld: false,
+        question: 'none',
+        isCooling: false,
+        hasCertificate: false,
+        isRefused: false,
+      })
       if (model.listener === 'port taken') model.listener = 'open'
     },
     run: (real) => real.restart(false),
@@ -297,7 +305,13 @@ const ACTS = {
   'the core restarts, and its port is taken': {
     when: ({ listener }) => listener !== 'closed',
     then(model) {
-      Object.assign(model, { isHeld: false, question: 'none', isCooling: false, hasCertificate: false, isRefused: false })
+      Object.assign(model, {
+        isHeld: false,
+        question: 'none',
+        isCooling: false,
+        hasCertificate: false,
+        isRefused: false,
+      })
       model.listener = 'port taken'
     },
     run: (real) => real.restart(true),
@@ -305,7 +319,9 @@ const ACTS = {
   'it is told to listen again': {
     when: ({ listener }) => listener === 'port taken',
     then: (model) => (model.listener = 'open'),
-    run: async (real) => void (await real.script.core.call('gateway.update', { gateway: real.id, port: real.port })),
+    async run(real) {
+      await real.script.core.call('gateway.update', { gateway: real.id, port: real.port })
+    },
   },
 } satisfies Record<string, Act>
 

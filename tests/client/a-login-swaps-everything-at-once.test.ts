@@ -73,7 +73,9 @@ it('G12 G1: a route that could not be renewed says so on its page and keeps its 
     stateText: 'The certificate could not be renewed: out of order. The old one is still used.',
   })
   expect(await viewOf(orders)).toMatchObject({ state: 'listening', stateText: null })
-  expect(await host.next('notice')).toMatchObject({ text: expect.stringMatching(/payments.* was not renewed: out of order/) })
+  expect(await host.next('notice')).toMatchObject({
+    text: expect.stringMatching(/payments.* was not renewed: out of order/),
+  })
   running.socket.write(encodeQuery('select during it'))
   await waitUntil(() => running.text.includes('select during it'), 'the answer')
   running.socket.destroy()
@@ -151,7 +153,10 @@ it('G15 G19: a gateway that is closed while it is told to listen again leaves no
   await test.restart()
   await once(other.close(), 'close')
   host = await test.attach({ kind: 'window' })
-  expect(await viewOf(gateway)).toMatchObject({ state: 'port conflict', stateText: expect.stringMatching(/^[A-Z].*\.$/) })
+  expect(await viewOf(gateway)).toMatchObject({
+    state: 'port conflict',
+    stateText: expect.stringMatching(/^[A-Z].*\.$/),
+  })
   const [updated, closed] = await Promise.allSettled([
     host.core.call('gateway.update', { gateway: gateway.id, port: gateway.port }),
     host.core.call('gateway.close', { gateway: gateway.id }),

@@ -181,7 +181,9 @@ const ACTS = {
       if (model.login !== 'none' && model.told !== 'ended' && isUp(model)) model.isClockAhead = false
       Object.assign(model, { login: 'none', told: 'nothing' })
     },
-    run: async (real) => void (await real.host.core.call('logout', {})),
+    async run(real) {
+      await real.host.core.call('logout', {})
+    },
   },
   'time runs short': {
     when: (model) => isRunning(model) && model.login === 'fresh',
@@ -225,7 +227,9 @@ const ACTS = {
   'the server comes back': {
     when: (model) => !isUp(model),
     then: (model) => (model.server.isDown = false),
-    run: async (real) => void (await real.test.server.start()),
+    async run(real) {
+      await real.test.server.start()
+    },
   },
   'the person is disabled': {
     when: ({ server }) => !server.isDisabled,
@@ -401,7 +405,8 @@ it('D3: one walk takes a real profile through every step of its table', { timeou
     await new ActCommand(name).run(model, real)
   }
   // A clock that is a little ahead makes a fresh login look short; set right, it is fresh again.
-  for (const name of ['a right password goes out', 'it is answered'] as const) await new ActCommand(name).run(model, real)
+  for (const name of ['a right password goes out', 'it is answered'] as const)
+    await new ActCommand(name).run(model, real)
   real.jump(57 * MINUTE_MS)
   expect(await real.state()).toBe('expiring')
   real.jump(-57 * MINUTE_MS)
