@@ -5,6 +5,7 @@ import { PosternError } from '../../shared/errors.ts'
 import type { Gateways } from '../gateways/gateways.ts'
 import type { Profile } from '../profiles/profile.ts'
 import type { UserCertificate } from '../profiles/profile-file.ts'
+import { fewAtATime } from '../renewal/few-at-a-time.ts'
 import type { Renewal } from '../renewal/renewal.ts'
 import type { Notices } from '../state/notices.ts'
 import type { ControlEvent } from './stream.ts'
@@ -24,6 +25,9 @@ type Options = {
   signal: AbortSignal
   log: Logger
 }
+
+/** Routes reissued at once. */
+const AT_ONCE = 8
 
 /** Sessions that end in another way than by the person's own doing, or by time, and how that is said. */
 const ENDED_BY_OTHERS: Record<string, string> = {
@@ -46,18 +50,14 @@ export function createReactions({ gateways, notices, renewalOf, signal, log }: O
     notices.add({ level: 'warning', text, profile: profile.name, gateway: gateway ?? null })
 
   async function lookOnce(profile: Profile): Promise<void> {
-    await Promise.all(
-      gateways.routesOf(profile).map(async (route) => {
-        let refusal: unknown
-        try {
-          await renewalOf(profile).reissue(route, signal)
-        } catch (error) {
-          log.info({ err: error, profile: profile.name, gateway: route.gatewayId }, 'route was not reissued')
-          refusal = error
-        }
-        gateways.get(route.gatewayId)?.noteReissued(refusal)
-      }),
-    )
+    // What comes of each is shown by its gateway.
+    await fewAtATime(gateways.routesOf(profile), AT_ONCE, async (route) => {
+      try {
+        await renewalOf(profile).reissue(route, signal)
+      } catch (error) {
+        log.info({ err: error, profile: profile.name, gateway: route.gatewayId }, 'route was not reissued')
+      }
+    })
   }
 
   function lookAtAccess(profile: Profile): void {

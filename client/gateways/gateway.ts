@@ -268,13 +268,6 @@ export class Gateway {
     this.#changed()
   }
 
-  /** What the server says of the route without any connection (a reissue): whether it is allowed, nothing of its target. */
-  noteReissued(error: unknown): void {
-    if (error === undefined) {
-      if (this.#refusal?.kind === 'denied') this.#noteRefusal(undefined)
-    } else if (isRefusal(error)) this.#noteRefusal(error)
-  }
-
   #accept(socket: Socket): void {
     const end = new AbortController()
     const { profile, renewal, checkLocalUser, openingDeadlineMs, now } = this.#options

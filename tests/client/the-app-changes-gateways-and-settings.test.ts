@@ -218,7 +218,7 @@ it('G17: background mode keeps the core without any host', async () => {
 })
 
 it('G19: equal notices are one with a count; they can be read and cleared, and everybody is still told', async () => {
-  test.server.refusedRoutes.set('orders', { code: 'resource_denied', text: 'orders is not for alice' })
+  test.server.refusedRoutes.set('orders', { code: 'internal', text: 'orders is out of order' })
   await test.submit(host)
   await test.submit(host)
   await waitUntil(() => host.all('notice').length === 2, 'both to be told')
@@ -231,7 +231,7 @@ it('G19: equal notices are one with a count; they can be read and cleared, and e
     const now = AppState.parse((await (await test.attach()).core.call('state.subscribe', {})).state)
     return now.notices[notice!.id]?.isRead === true
   }, 'it to be read')
-  expect(AppState.parse(state).notices[notice!.id]?.text).toContain('orders is not for alice')
+  expect(AppState.parse(state).notices[notice!.id]?.text).toContain('orders is out of order')
   await host.core.call('notice.clear', {})
   await waitUntil(async () => Object.keys((await stateNow()).notices).length === 0, 'the list to be empty')
 })

@@ -97,6 +97,7 @@ export type TestCoreOptions = {
   server?: FakeAccessServer
   home?: string
   keyStore?: CoreOptions['keyStore']
+  controlTimings?: CoreOptions['controlTimings']
   after?: CoreOptions['after']
   openingDeadlineMs?: number
 }
@@ -142,6 +143,7 @@ export class TestCore {
       platform: process.platform,
       uid,
       keyStore: this.keyStore,
+      controlTimings: this.#options.controlTimings,
       after: this.#options.after,
       openingDeadlineMs: this.#options.openingDeadlineMs,
       now: () => Date.now() + this.clockShiftMs,

@@ -66,6 +66,7 @@ export class FakeAccessServer {
   refuseDial: ((identity: Identity) => { code: ErrorCode; text: string } | undefined) | undefined
   /** Ended logins: the server says `login_expired`. */
   endedLogins = new Set<string>()
+  /** Refused whatever they ask for with their certificate. */
   disabledUsers = new Set<string>()
   /** Answers every API call (or those at `path`) with this instead; `cut` breaks off before the end of what it names. */
   rawAnswer: { body: string; contentType: string; cut?: boolean | 'headers'; path?: string } | undefined
@@ -79,6 +80,8 @@ export class FakeAccessServer {
   refuseSso: { path: '/v1/sso/start' | '/v1/sso/finish'; code: ErrorCode; text: string } | undefined
   /** Held before a login is answered. */
   beforeLogin: (() => Promise<void>) | undefined
+  /** Takes each control stream, already upgraded; while there is none, the server knows no such path. */
+  onControl: ((stream: WebSocket, identity: Identity) => void) | undefined
   /** Held before a route certificate is answered. */
   beforeRoute: (() => Promise<void>) | undefined
   /** Names everybody's certificates wrongly. */
@@ -194,6 +197,7 @@ export class FakeAccessServer {
     if (what === 'POST /v1/sso/finish') return this.#finishSso(body)
     if (what === 'POST /v1/login') return this.#logIn(body)
     if (!identity) return refusal('login_required', 'no certificate')
+    if (request.url === CONTROL_PATH) return refusal('not_found', `no such endpoint: ${what}`)
     if (this.disabledUsers.has(identity.user)) return refusal('user_disabled', `${identity.user} is disabled`)
     // To end something, a certificate that has run out is good enough.
     if (what === 'POST /v1/logout') {
