@@ -29,6 +29,7 @@ import { Attention } from './renewal/attention.ts'
 import type { After } from './renewal/deadline.ts'
 import { LoginRequests } from './renewal/login-requests.ts'
 import { Renewal } from './renewal/renewal.ts'
+import { SsoLogins } from './sso/sso-logins.ts'
 import { logSteps } from './state-machine.ts'
 import { createSettingsStore } from './settings-store.ts'
 import type { Settings } from './settings.ts'
@@ -68,6 +69,8 @@ export type Core = {
 const LOGOUT_DEADLINE_MS = 10_000
 /** For a client to say what it wants, where its protocol makes it speak first; in ms. */
 const OPENING_DEADLINE_MS = 10_000
+/** Asking, beside a login that is asked for, whether there are other ways to log in now, in ms. */
+const LOGIN_WAYS_DEADLINE_MS = 10_000
 
 /** Starts the core: when this resolves, it listens and its gateways are restored. */
 export async function startCore(options: CoreOptions): Promise<Core> {
@@ -178,7 +181,6 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     }
     log.info({ profile: profile.name, user: profile.user }, 'logged in')
     for (const { gatewayId } of gateways.routesOf(profile)) attention.forget(gatewayId)
-    gateways.loggedIn(profile)
     requests.succeeded(profile.name)
     sso.loggedIn(profile.name)
   }
@@ -205,7 +207,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
       const { portRange } = settings.current()
       return portRange ? { first: portRange.from, last: portRange.to } : undefined
     },
-    checkLocalUser: createLocalUserCheck({ platform: options.platform, ownUid: options.uid }),
+    checkLocalUser,
     openingDeadlineMs: options.openingDeadlineMs ?? OPENING_DEADLINE_MS,
     renewalOf,
     now,
@@ -318,9 +320,18 @@ export async function startCore(options: CoreOptions): Promise<Core> {
         answered()
         throw error
       }
-      log.info({ profile: profile.name, user: profile.user }, 'logged in')
-      for (const { gatewayId } of gateways.routesOf(profile)) attention.forget(gatewayId)
-      requests.succeeded(profile.name)
+      await useLogin(profile, answered)
+      return profile.view()
+    },
+    'login.sso': async ({ requestId, ttlSeconds, ...params }, host, signal) => {
+      const requested = requestId === undefined ? undefined : requests.profileOf(requestId)
+      const profile = profiles.resolve(params.profile ?? requested)
+      const begun = await sso.begin(profile, { hostId: host.id, requestId, ttlSeconds }, signal)
+      return { url: begun.url, expiresAt: new Date(begun.expiresAtMs).toISOString() }
+    },
+    'login.ssoWait': async (params, _host, signal) => {
+      const profile = profiles.resolve(params.profile)
+      await sso.ended(profile.name, signal)
       return profile.view()
     },
     'login.touch': (params) => {

@@ -71,6 +71,20 @@ export const LoginView = LoginPrompt.extend({
   deadlineAt: Time.nullable(),
   /** The kind of host that shows the question now; null: nobody was asked yet. Older cores do not say it. */
   asked: z.enum(['terminal', 'window', 'page']).nullable().optional(),
+  /** How far the login in the browser is, if one was begun; it survives a reload of the window, and all hosts see it. */
+  ssoProgress: z
+    .object({
+      /** `browser`: the person is there; `returned`: back with an answer, which is being redeemed. */
+      step: z.enum(['browser', 'returned', 'failed']),
+      /** Why it failed. */
+      text: z.string().nullable(),
+      /** The link that starts it, on this machine only. */
+      url: z.string(),
+      since: Time,
+      /** When the link ends, by this machine's clock. */
+      expiresAt: Time,
+    })
+    .optional(),
 })
 export type LoginView = z.infer<typeof LoginView>
 

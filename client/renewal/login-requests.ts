@@ -81,7 +81,11 @@ export class LoginRequests {
   /** Open requests by id, as the app shows them. */
   list(): ReadonlyMap<string, LoginView> {
     const views = new Map<string, LoginView>()
-    for (const { open } of this.#profiles.values()) if (open) views.set(open.id, open.view)
+    for (const [profile, { open }] of this.#profiles) {
+      if (!open) continue
+      const ssoProgress = this.#options.ssoProgress(profile)
+      views.set(open.id, { ...open.view, ...(ssoProgress === undefined ? {} : { ssoProgress }) })
+    }
     return views
   }
 
@@ -125,7 +129,7 @@ export class LoginRequests {
   /** What a prompt says of the profile may have changed: whoever was asked is told. */
   refresh(profile: string): void {
     const { open } = this.#of(profile)
-    if (open) this.#tellAsked(open)
+    open?.who.update(open.prompt)
     this.#options.onChanged(profile)
   }
 
@@ -146,7 +150,7 @@ export class LoginRequests {
       const { open } = logins
       if (open && logins.submitting === 0) {
         if (open.waiting > 0) this.#startSoftDeadline(open)
-        else if (open.askedHostId === undefined) this.#close(open, 'withdrawn', null, undefined)
+        else if (!open.who.isSomebody) this.#close(open, 'withdrawn', null, undefined)
       }
       this.#options.onChanged(profile)
     }
@@ -167,7 +171,7 @@ export class LoginRequests {
 
   /** The request that this host was asked moves to the next one. */
   hostLeft(hostId: number): void {
-    for (const { open } of this.#profiles.values()) {
+    for (const { open, submitting } of this.#profiles.values()) {
       if (!open?.who.is(hostId)) continue
       open.who.forgetAsked()
       open.isTouched = false
@@ -224,7 +228,8 @@ export class LoginRequests {
   }
 
   #create(profile: RequestingProfile, wanting: Wanting, waiting: number): OpenRequest {
-    const { hosts, now, randomId } = this.#options
+    const { hosts, now, randomId, onOpened } = this.#options
+    onOpened(profile.name)
     return new OpenRequest({
       id: randomId(),
       profile,
@@ -285,6 +290,7 @@ export class LoginRequests {
     if (logins.open === request) logins.open = undefined
     request.who.close({ requestId: request.id, profile, outcome, text })
     request.settle(error)
+    this.#options.onClosed(profile, outcome)
     this.#options.onChanged(profile)
   }
 

@@ -8,7 +8,13 @@ import { Deadline, type After } from './deadline.ts'
 import { WhoIsAsked } from './who-is-asked.ts'
 
 /** What a request needs to know of its profile. */
-export type RequestingProfile = { readonly name: string; readonly user: string | null; readonly totp: boolean }
+export type RequestingProfile = {
+  readonly name: string
+  readonly user: string | null
+  readonly totp: boolean
+  /** The identity provider that people can log in with. */
+  readonly sso: { readonly name: string } | null
+}
 
 export type Wanting = {
   reason: LoginReason
@@ -78,6 +84,7 @@ export class OpenRequest {
       reason: wanting.reason,
       waiting,
       totp: profile.totp,
+      ...(profile.sso ? { sso: { name: profile.sso.name } } : {}),
     }
   }
 

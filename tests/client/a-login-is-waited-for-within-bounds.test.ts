@@ -10,7 +10,7 @@ import { ManualTimers } from '../support/manual-timers.ts'
 
 const SECOND_MS = 1000
 const MINUTE_MS = 60_000
-const PROFILE = { name: 'test', user: 'alice', totp: false }
+const PROFILE = { name: 'test', user: 'alice', totp: false, sso: null }
 const CONNECTION = {
   reason: { kind: 'connection', gateway: 'g', resource: 'orders', account: 'reader', client: null },
   hostId: undefined,
@@ -27,6 +27,9 @@ function prepare() {
     after: timers.after,
     randomId: () => 'r1',
     onChanged: () => undefined,
+    ssoProgress: () => undefined,
+    onOpened: () => undefined,
+    onClosed: () => undefined,
     onUnattended: () => undefined,
   })
   /** One connection that waits, and what became of it. */

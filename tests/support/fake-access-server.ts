@@ -232,6 +232,29 @@ export class FakeAccessServer {
     return [200, { cluster: this.cluster, user, level: 'none', loginId, certificate, expiresAt }]
   }
 
+  #startSso({ redirectUri = '', challenge = '' }: Record<string, string>): [number, object] {
+    const id = randomUUID()
+    const state = `state-of-${id}`
+    this.seen.sso.push({ id, redirectUri, challenge, state })
+    const expiresAt = new Date(this.now() + 10 * MINUTE_MS).toISOString()
+    return [200, { ssoId: id, state, expiresAt, authorizationUrl: `https://id.example/authorize?state=${state}` }]
+  }
+
+  async #finishSso(body: Record<string, string>): Promise<[number, object]> {
+    await this.beforeLogin?.()
+    this.seen.ssoFinished.push(body)
+    const begun = this.seen.sso.find(({ id }) => id === body['ssoId'])
+    const challenge = createHash('sha256')
+      .update(body['verifier'] ?? '')
+      .digest('base64url')
+    if (!begun || begun.state !== body['state'] || begun.challenge !== challenge)
+      return refusal('sso_failed', 'this answer does not belong to the login that was begun')
+    const loginId = randomUUID()
+    const identity = { kind: 'user' as const, cluster: this.cluster, user: 'alice', loginId }
+    const { certificate, expiresAt } = this.#issue(identity, body['csr'] ?? '', this.userTtlMs)
+    return [200, { cluster: this.cluster, user: 'alice', level: 'none', loginId, certificate, expiresAt }]
+  }
+
   async #issueRoute(identity: Identity, body: Record<string, string>): Promise<[number, object]> {
     await this.beforeRoute?.()
     const resource = body['resource'] ?? ''
