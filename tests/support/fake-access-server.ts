@@ -37,6 +37,8 @@ type Seen = {
   routes: string[]
   closedRoutes: string[]
   logouts: number
+  /** All API calls, with their bodies as they came. */
+  calls: { what: string; body: string }[]
   /** Connections on protocol ALPN names. */
   dials: { alpn: string; identity: Identity; isResumed: boolean; startup: Map<string, string> | undefined }[]
   cancels: Buffer[]
@@ -54,6 +56,7 @@ export class FakeAccessServer {
     dials: [],
     cancels: [],
   }
+  readonly seen: Seen = { logins: [], routes: [], closedRoutes: [], logouts: 0, calls: [], dials: [], cancels: [] }
   cluster = 'test'
   userTtlMs = 60 * MINUTE_MS
   routeTtlMs = 10 * MINUTE_MS
@@ -80,6 +83,8 @@ export class FakeAccessServer {
   beforeLogin: (() => Promise<void>) | undefined
   /** Takes each control stream, already upgraded; while there is none, the server knows no such path. */
   onControl: ((stream: WebSocket, identity: Identity) => void) | undefined
+  /** Added to every good answer: what the server says about its CAs. */
+  trustNews: { cas?: string[]; renewCertificate?: boolean } = {}
   /** Names everybody's certificates wrongly. */
   certificateUser: string | undefined
   port = 0
@@ -156,6 +161,7 @@ export class FakeAccessServer {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     let text = ''
     for await (const chunk of request) text += String(chunk)
+    this.seen.calls.push({ what: `${request.method ?? ''} ${request.url ?? ''}`, body: text })
     if (this.rawAnswer && (this.rawAnswer.path ?? request.url) === request.url) {
       const { body, contentType, cut } = this.rawAnswer
       if (cut === 'headers') {
@@ -170,7 +176,7 @@ export class FakeAccessServer {
     const serverTime = new Date(this.now()).toISOString()
     const [status, body] = await this.#handle(request, text === '' ? {} : Body.parse(JSON.parse(text)))
     response.writeHead(status, { 'content-type': 'application/json' })
-    response.end(JSON.stringify({ ...body, serverTime }))
+    response.end(JSON.stringify({ ...body, ...(status === 200 ? this.trustNews : {}), serverTime }))
   }
 
   async #handle(request: IncomingMessage, body: Record<string, string>): Promise<[number, object]> {
@@ -198,6 +204,12 @@ export class FakeAccessServer {
       ]
     }
     if (what === 'POST /v1/routes') return this.#issueRoute(identity, body)
+    if (what === 'GET /v1/me') {
+      const { cluster, user, loginId } = identity
+      const expiresAt = new Date(this.now() + this.userTtlMs).toISOString()
+      return [200, { cluster, user, email: null, level: 'none', loginId, expiresAt, totp: false, roles: [] }]
+    }
+    if (what === 'POST /v1/login/certificate' && identity.kind === 'user') return this.#renew(request, identity, body)
     const closing = /^POST \/v1\/routes\/([^/]+)\/close$/.exec(what)
     if (closing?.[1]) {
       this.seen.closedRoutes.push(closing[1])
@@ -238,6 +250,11 @@ export class FakeAccessServer {
     const identity = { kind: 'user' as const, cluster: this.cluster, user: 'alice', loginId }
     const { certificate, expiresAt } = this.#issue(identity, body['csr'] ?? '', this.userTtlMs)
     return [200, { cluster: this.cluster, user: 'alice', level: 'none', loginId, certificate, expiresAt }]
+  /** The same login again, to the same second. */
+  #renew(request: IncomingMessage, identity: Identity, body: Record<string, string>): [number, object] {
+    const notAfter = tlsSocketOf(request).getPeerX509Certificate()?.validToDate.getTime() ?? 0
+    const renewed = { ...identity, user: this.certificateUser ?? identity.user }
+    return [200, this.#issue(renewed, body['csr'] ?? '', notAfter - this.now())]
   }
 
   #issueRoute(identity: Identity, body: Record<string, string>): [number, object] {
