@@ -53,10 +53,10 @@ export class FakeAccessServer {
     routes: [],
     closedRoutes: [],
     logouts: 0,
+    calls: [],
     dials: [],
     cancels: [],
   }
-  readonly seen: Seen = { logins: [], routes: [], closedRoutes: [], logouts: 0, calls: [], dials: [], cancels: [] }
   cluster = 'test'
   userTtlMs = 60 * MINUTE_MS
   routeTtlMs = 10 * MINUTE_MS
@@ -250,6 +250,8 @@ export class FakeAccessServer {
     const identity = { kind: 'user' as const, cluster: this.cluster, user: 'alice', loginId }
     const { certificate, expiresAt } = this.#issue(identity, body['csr'] ?? '', this.userTtlMs)
     return [200, { cluster: this.cluster, user: 'alice', level: 'none', loginId, certificate, expiresAt }]
+  }
+
   /** The same login again, to the same second. */
   #renew(request: IncomingMessage, identity: Identity, body: Record<string, string>): [number, object] {
     const notAfter = tlsSocketOf(request).getPeerX509Certificate()?.validToDate.getTime() ?? 0
