@@ -23,7 +23,7 @@ const SHORT_LOGIN_S = 4
 /** What a person needs to read the question and type a password, in ms. */
 const TYPING_MS = 1000
 /** No step takes that long unless something hangs, in ms. */
-const STEP_DEADLINE_MS = 30_000
+const STEP_DEADLINE_MS = 60_000
 const POLL_MS = 25
 /** The running statements end when this advisory lock of their database is let go. */
 const LOCK = 20

@@ -56,36 +56,40 @@ function findProcesses(): string[] {
     })
 }
 
-it('G17: npm start makes a demo, a second start says the same, SIGTERM ends all of it and the next start finds it again', async () => {
-  const first = startDemo()
-  const ready = await first.ready
-  expect(ready).toMatchObject({ appUrl: null, home: path.join(dataDir, 'home'), cluster: { name: 'demo' } })
-  expect(ready.users.map(({ name, totpSecret }) => [name, totpSecret !== undefined])).toEqual([
-    ['alice', false],
-    ['bob', true],
-    ['carol', false],
-  ])
-  expect(ready.resources.map(({ name }) => name)).toEqual(['orders', 'analytics', 'playground', 'greeter'])
-  expect(statSync(path.join(dataDir, 'demo.json')).mode & 0o777).toBe(0o600)
-  expect(statSync(ready.home).mode & 0o777).toBe(0o700)
+it(
+  'G17: npm start makes a demo, a second start says the same, SIGTERM ends all of it and the next start finds it again',
+  { timeout: 240_000 },
+  async () => {
+    const first = startDemo()
+    const ready = await first.ready
+    expect(ready).toMatchObject({ appUrl: null, home: path.join(dataDir, 'home'), cluster: { name: 'demo' } })
+    expect(ready.users.map(({ name, totpSecret }) => [name, totpSecret !== undefined])).toEqual([
+      ['alice', false],
+      ['bob', true],
+      ['carol', false],
+    ])
+    expect(ready.resources.map(({ name }) => name)).toEqual(['orders', 'analytics', 'playground', 'greeter'])
+    expect(statSync(path.join(dataDir, 'demo.json')).mode & 0o777).toBe(0o600)
+    expect(statSync(ready.home).mode & 0o777).toBe(0o700)
 
-  const second = startDemo()
-  expect(await second.ready).toEqual(ready)
-  expect(await second.exited).toBe(0)
-  expect(second.complaint()).toContain('runs already')
+    const second = startDemo()
+    expect(await second.ready).toEqual(ready)
+    expect(await second.exited).toBe(0)
+    expect(second.complaint()).toContain('runs already')
 
-  first.child.kill('SIGTERM')
-  expect(await first.exited).toBe(0)
-  expect(first.lines.filter((line) => line.startsWith('{'))).toHaveLength(1)
-  expect(findProcesses()).toEqual([])
+    first.child.kill('SIGTERM')
+    expect(await first.exited).toBe(0)
+    expect(first.lines.filter((line) => line.startsWith('{'))).toHaveLength(1)
+    expect(findProcesses()).toEqual([])
 
-  const third = startDemo('--user-ttl', '60s', '--route-ttl', '20s')
-  expect(await third.ready).toEqual(ready)
-  // Killed, it takes its children along.
-  third.child.kill('SIGKILL')
-  await third.exited
-  await expect.poll(findProcesses, { timeout: 30_000, interval: 200 }).toEqual([])
-})
+    const third = startDemo('--user-ttl', '60s', '--route-ttl', '20s')
+    expect(await third.ready).toEqual(ready)
+    // Killed, it takes its children along.
+    third.child.kill('SIGKILL')
+    await third.exited
+    await expect.poll(findProcesses, { timeout: 30_000, interval: 200 }).toEqual([])
+  },
+)
 
 it('E3: a wrong flag of npm start is named', async () => {
   const demo = startDemo('--user-ttl', 'soon')

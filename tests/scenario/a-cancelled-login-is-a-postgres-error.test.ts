@@ -14,9 +14,9 @@ afterAll(async () => {
 async function expiredGateway(): Promise<{ home: string; terminal: Kept; url: string }> {
   const home = await cluster.newHome()
   await cluster.login(home)
-  await logInBriefly(cluster, home)
   const terminal = cluster.terminal(home, ['gateway', 'open', 'orders'])
   const [url] = await terminal.waitFor(/postgresql:\/\/[^\s"']+/)
+  await logInBriefly(cluster, home)
   await untilExpired(cluster, home)
   return { home, terminal, url }
 }
@@ -78,8 +78,8 @@ describe('a cancelled login', () => {
     async () => {
       const home = await cluster.newHome()
       await cluster.login(home)
-      await logInBriefly(cluster, home)
       const gateway = await cluster.open(home, 'orders')
+      await logInBriefly(cluster, home)
       await untilExpired(cluster, home)
       const held = keepPsql(gateway.url, ['-c', 'select 5'])
       await gateway.process.waitFor(/"event":"login_needed"/)

@@ -206,10 +206,10 @@ describe('the core is killed', () => {
     async () => {
       const home = await cluster.newHome()
       await cluster.login(home)
-      await logInBriefly(cluster, home)
       const terminal = cluster.terminal(home, ['gateway', 'open', 'orders'])
       const [url] = await terminal.waitFor(/postgresql:\/\/[^\s"']+/)
       const { core } = await attach(home)
+      await logInBriefly(cluster, home)
       await until(
         async () => (await core.call('gateway.list', {})).gateways.every(({ state }) => state === 'needs login'),
         'the login expires',

@@ -38,10 +38,10 @@ describe('cancel requests', () => {
     async () => {
       const home = await cluster.newHome()
       await cluster.login(home)
-      await logInBriefly(cluster, home)
       const gateway = await cluster.open(home, 'orders')
       const busy = keepPsql(gateway.url, ['-c', "select 'running'", '-c', 'select pg_sleep(50)'])
       await busy.waitFor(/running/)
+      await logInBriefly(cluster, home)
       await untilExpired(cluster, home)
       // A cancel takes effect only while the backend runs the statement, which it has for seconds now.
       busy.child.kill('SIGINT')

@@ -53,12 +53,12 @@ describe('the scenario', () => {
     async () => {
       const home = await cluster.newHome()
       await cluster.login(home, ALICE, {})
-      await logInBriefly(cluster, home)
       const { terminal, url } = await openInTerminal(home)
 
       const connected = keepPsql(url)
       connected.write("select 'before the expiry';\n")
       await connected.waitFor(/before the expiry/)
+      await logInBriefly(cluster, home)
       await untilExpired(cluster, home)
 
       const first = keepPsql(url, ['-c', 'select total from orders where id = 2'])
@@ -94,8 +94,8 @@ describe('the scenario', () => {
     async () => {
       const home = await cluster.newHome()
       await cluster.login(home)
-      await logInBriefly(cluster, home)
       const { terminal, url } = await openInTerminal(home)
+      await logInBriefly(cluster, home)
       await untilExpired(cluster, home)
       const held = keepPsql(url, ['-c', 'select 7'])
       await terminal.waitFor(/password[^\n]*:/i)
@@ -113,8 +113,8 @@ describe('the scenario', () => {
     async () => {
       const home = await cluster.newHome()
       await cluster.login(home)
-      await logInBriefly(cluster, home)
       const { terminal, url } = await openInTerminal(home)
+      await logInBriefly(cluster, home)
       await untilExpired(cluster, home)
       const held = keepPsql(url, ['-c', 'select 7'])
       await terminal.waitFor(/password[^\n]*:/i)

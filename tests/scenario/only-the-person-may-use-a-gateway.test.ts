@@ -20,8 +20,8 @@ beforeAll(async () => {
   cluster = await startCluster()
   home = await cluster.newHome()
   await cluster.login(home)
-  await logInBriefly(cluster, home)
   gateway = await cluster.open(home, 'orders')
+  await logInBriefly(cluster, home)
   await untilExpired(cluster, home)
 }, 120_000)
 afterAll(async () => {

@@ -153,11 +153,11 @@ describe('gateways', () => {
     async () => {
       const home = await cluster.newHome()
       await cluster.login(home)
-      await logInBriefly(cluster, home)
       const gateway = await cluster.open(home, 'orders', ['--account', 'writer'])
       const connected = keepPsql(gateway.url)
       connected.write('select 41 + 1;\n')
       await connected.waitFor(/42/)
+      await logInBriefly(cluster, home)
       await until(
         async () => (await cluster.postern(home, ['status', '--json'])).stdout.includes('"expired"'),
         'the login expires',

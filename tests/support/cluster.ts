@@ -280,7 +280,10 @@ export async function totpCode(secret: string, steps = 0): Promise<string> {
   return new TOTP({ secret }).generate({ timestamp: Date.now() + steps * 30_000 })
 }
 
-/** Signs alice in for a few seconds only: long enough to open a gateway, short enough to wait for the end. */
+/**
+ * Signs alice in anew, for a few seconds only. A gateway that is to be there by then is opened before it: a busy machine may need
+ * longer than those seconds to open one.
+ */
 export async function logInBriefly(cluster: TestCluster, home: string): Promise<void> {
   const done = await cluster.postern(home, ['login', '--user', ALICE.name, '--ttl', '5s', '--password-stdin'], {
     input: `${ALICE.password}\n`,
