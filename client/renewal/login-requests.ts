@@ -124,15 +124,32 @@ export class LoginRequests {
     const wanting: Wanting = { reason: { kind: 'command', what: 'log in' }, hostId: host.id, isCommand: true }
     const request = (logins.open ??= this.#create(profile, wanting, 0))
     request.isTouched = true
+    return this.#moveTo(request, host)
+  }
+
+  /**
+   * Moves an open request to another host of the same person (a window of its own for it). It stays untouched: the move is no
+   * sign of anybody (G8).
+   * @throws PosternError `not_found` if it is over, or is being filled in where it is
+   */
+  move(profile: string, requestId: string, host: Host): LoginPrompt {
+    const request = this.#of(profile).open
+    if (request?.id !== requestId || (request.isTouched && request.askedHostId !== host.id))
+      throw new PosternError('not_found', 'this login is over, or is being answered elsewhere')
+    return this.#moveTo(request, host)
+  }
+
+  #moveTo(request: OpenRequest, host: Host): LoginPrompt {
+    const profile = request.profile.name
     const asked = request.askedHostId === undefined ? undefined : this.#options.hosts.find(request.askedHostId)
     if (asked && asked !== host) {
       const text = 'it is being answered in another window'
-      asked.send('login.closed', { requestId: request.id, profile: profile.name, outcome: 'withdrawn', text })
+      asked.send('login.closed', { requestId: request.id, profile, outcome: 'withdrawn', text })
     }
     request.askedHostId = host.id
     const prompt = promptOf(request)
     host.send('login.requested', prompt)
-    this.#options.onChanged(profile.name)
+    this.#options.onChanged(profile)
     return prompt
   }
 
