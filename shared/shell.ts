@@ -1,6 +1,7 @@
 // The contract between a page and the shell that shows it (Electron's main process, or the browser host): what the shell can do
 // beyond the core, how the page's messages travel, and which of the core's calls a page may make. Checked on both sides. Pure.
 import { z } from 'zod'
+import { PasswordRequest, TotpConfirmRequest, TotpStartRequest } from './api.ts'
 import type { Method } from './rpc.ts'
 
 /** Calls of the core that a page may make; everything else is refused by the shell before the core sees it (D1). */
@@ -25,8 +26,20 @@ export const PAGE_METHODS = [
   'notice.clear',
   'settings.update',
   'diagnostics.bundle',
+  'api.call',
 ] as const satisfies readonly Method[]
 export type PageMethod = (typeof PAGE_METHODS)[number]
+
+/** What a page may ask of the server itself by `api.call`, always by POST: path → body. Everything else of its API is not a page's. */
+export const PAGE_API_CALLS = {
+  '/v1/account/totp': TotpStartRequest,
+  '/v1/account/totp/confirm': TotpConfirmRequest,
+  '/v1/account/password': PasswordRequest,
+} as const
+export type PageApiPath = keyof typeof PAGE_API_CALLS
+
+/** A login request that waits for the small window. */
+const LoginToTake = z.object({ profile: z.string(), requestId: z.string() })
 
 export const SHELL_CALLS = {
   /** What this shell is, for the about page and for what it cannot do. */
@@ -47,6 +60,13 @@ export const SHELL_CALLS = {
   'shell.openExternal': { params: z.object({ url: z.url({ protocol: /^https$/ }).max(2000) }), result: z.object({}) },
   /** Shows the core's log folder in the file manager; only that one. */
   'shell.showLogs': { params: z.object({}), result: z.object({ shown: z.boolean() }) },
+  /** Browser host: whether the person looks at this page now, told on every change. */
+  'shell.attention': { params: z.object({ isFocused: z.boolean() }), result: z.object({}) },
+  /**
+   * Browser host: this page is the small window for logins (`#/login`). What it is to show: open requests that it takes over
+   * with `login.ask`; with none it closes itself.
+   */
+  'shell.loginWindow': { params: z.object({}), result: z.object({ logins: z.array(LoginToTake) }) },
 } as const
 export type ShellMethod = keyof typeof SHELL_CALLS
 export type ShellParams<M extends ShellMethod> = z.input<(typeof SHELL_CALLS)[M]['params']>
@@ -63,6 +83,8 @@ export const SHELL_EVENTS = {
   'shell.confirmLink': z.object({ profile: z.string(), resource: z.string(), account: z.string().nullable() }),
   /** The core went away or came back; the shell starts it again by itself. */
   'shell.coreState': z.object({ state: z.enum(['connected', 'restarting', 'failed']), text: z.string().nullable() }),
+  /** To the small window for logins: one more came. */
+  'shell.takeLogin': LoginToTake,
 } as const
 export type ShellEvent = keyof typeof SHELL_EVENTS
 
