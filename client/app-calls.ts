@@ -67,7 +67,10 @@ export function createAppCalls(parts: AppParts): Pick<Calls, AppMethod> {
       log.info({ profile: profile.name }, 'profile removed')
       return {}
     },
-    'login.ask': (params, host) => Promise.resolve(requests.ask(profiles.resolve(params.profile), host)),
+    'login.ask': async ({ profile, requestId }, host) =>
+      requestId === undefined
+        ? requests.ask(profiles.resolve(profile), host)
+        : requests.move(profiles.resolve(profile).name, requestId, host),
     'gateway.update': ({ gateway, port, database }) => gateways.update(gateway, { port, database }),
     'gateway.test': (params, _host, signal) => {
       const gateway = gateways.byId(params.gateway)

@@ -39,7 +39,7 @@ export async function openDemoApp(home: string, env: NodeJS.ProcessEnv, signal: 
       ? `The app opens in a window.${url === null ? '' : ` In a browser: ${url}`}`
       : urlText(url, host?.port, env),
     async close() {
-      window?.end()
+      await window?.end()
       await host?.close()
     },
   }

@@ -55,6 +55,7 @@ async function run(): Promise<void> {
     files,
     shell: browserShell(appVersion),
     connect: (signal) => connectToCore({ home: home.dir, kind: 'page', canAsk: true, appVersion, signal }),
+    machine: { platform: process.platform, env: process.env, uid },
     checkLocalUser: createLocalUserCheck({ platform: process.platform, ownUid: uid }),
     randomHex: (bytes) => randomBytes(bytes).toString('hex'),
     graceMs: values['with-launcher'] ? undefined : graceMs,

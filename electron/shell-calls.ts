@@ -46,6 +46,9 @@ export const createShellCalls = ({
     await shell.openExternal(new URL(url).href)
     return {}
   },
+  // A window of the desktop app is raised, and needs no other one for a login.
+  'shell.attention': () => Promise.resolve({}),
+  'shell.loginWindow': () => Promise.resolve({ logins: [] }),
   'shell.showLogs': () => {
     shell.showItemInFolder(logFile)
     return Promise.resolve({ shown: true })

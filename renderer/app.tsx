@@ -3,6 +3,8 @@ import { useEffect } from 'react'
 import { EmptyState } from './components/empty-state.tsx'
 import { Spinner } from './components/spinner.tsx'
 import { LoginDialog } from './dialogs/login-dialog.tsx'
+import { useLoginQueue } from './dialogs/login-queue.ts'
+import { LoginWindow } from './dialogs/login-window.tsx'
 import { navigate, useRoute, type Route } from './navigation.ts'
 import { CommandPalette } from './palette/command-palette.tsx'
 import { About } from './screens/about/about.tsx'
@@ -17,9 +19,13 @@ import { ConfirmLink } from './shell/confirm-link.tsx'
 import { Sidebar } from './shell/sidebar.tsx'
 import { StatusNote } from './shell/status-note.tsx'
 import { TopBar } from './shell/top-bar.tsx'
+import { useAttention } from './state/attention.ts'
 import { askLogin, usePageEvent } from './state/call.ts'
 import { useApp } from './state/selectors.ts'
 import { useMirror } from './state/store.ts'
+import { flowTexts } from './flow-texts.ts'
+import icon from './icon.svg'
+import iconWithDot from './icon-asks.svg'
 import { texts } from './texts.ts'
 import styles from './app.module.css'
 
@@ -30,8 +36,10 @@ export function App() {
   useShellNavigation()
   const route = useRoute() ?? START
   useArrival(route)
+  useAttention()
   const hasState = useMirror((mirror) => mirror.app !== null)
   const hasProfiles = useApp((app) => Object.keys(app.profiles).length > 0, false)
+  if (route.screen === 'login') return <LoginWindow />
   return (
     <>
       <div className={styles.app}>
@@ -79,6 +87,8 @@ function Screen({ route }: { route: Route }) {
       return <About />
     case 'first-run':
       return <FirstRun />
+    case 'login':
+      return null
   }
 }
 
@@ -123,12 +133,21 @@ const TITLES: Record<Route['screen'], string> = {
   settings: texts.navigation.settings,
   about: texts.navigation.about,
   'first-run': texts.navigation.addCluster,
+  login: texts.common.logIn,
 }
 
-/** Names the window after the screen, and keeps the focus in the page when what had it is gone. */
+/**
+ * Names the window after the screen, or the login that is asked in it: a page in a tab has no other way to say so. Keeps the
+ * focus in the page when what had it is gone.
+ */
 function useArrival({ screen }: Route): void {
+  const asked = useLoginQueue((queue) => queue.tasks[0]?.prompt.profile)
   useEffect(() => {
-    document.title = `${TITLES[screen]} – ${texts.app.name}`
+    const title = asked === undefined ? TITLES[screen] : flowTexts.login.asked(asked)
+    document.title = `${title} – ${texts.app.name}`
+    document.querySelector('link[rel="icon"]')?.setAttribute('href', asked === undefined ? icon : iconWithDot)
+  }, [screen, asked])
+  useEffect(() => {
     if (document.activeElement === document.body) document.getElementById('main')?.focus()
   }, [screen])
 }

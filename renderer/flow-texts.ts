@@ -73,6 +73,8 @@ export const flowTexts = {
       usePassword: 'Log in with a password',
     },
     closed: loginClosed,
+    windowDone: 'This login is done. You can close this window.',
+    asked: (profile: string) => `● Log in to ${profile}`,
   },
   firstRun: {
     title: 'Add a cluster',

@@ -6,9 +6,11 @@ export type Route =
   | { screen: 'resources' }
   | { screen: 'gateways'; gateway: string | null }
   | { screen: 'notices' | 'settings' | 'about' | 'first-run' }
+  /** The small window of the browser host: nothing but logins. */
+  | { screen: 'login' }
 export type ScreenName = Route['screen']
 
-const PLAIN_SCREENS = ['resources', 'notices', 'settings', 'about', 'first-run'] as const
+const PLAIN_SCREENS = ['resources', 'notices', 'settings', 'about', 'first-run', 'login'] as const
 
 /** `#/gateways/ID`, `#/settings` …; null for an address that names none of ours. */
 export function parseRoute(hash: string): Route | null {

@@ -207,8 +207,11 @@ export const CALLS = {
   'profile.select': { params: z.object({ profile: ProfileName }), result: z.object({}) },
   /** Forgets a cluster: logs out, closes its gateways, removes its files. */
   'profile.remove': { params: z.object({ profile: ProfileName }), result: z.object({}) },
-  /** Puts a login before this host's person now, ahead of time: opens a login request, or joins the one that is open. */
-  'login.ask': { params: z.object({ profile: ProfileName }), result: LoginPrompt },
+  /**
+   * Puts a login before this host's person now, ahead of time: opens a login request, or joins the one that is open. With
+   * `requestId` it only moves that request to this host, as it is: error `not_found` if it is over or somebody fills it in.
+   */
+  'login.ask': { params: z.object({ profile: ProfileName, requestId: Id.optional() }), result: LoginPrompt },
   /** Port: the new listener comes up first, the old one stays if that fails (G15). Database: the strings only (G16). */
   'gateway.update': {
     params: z.object({

@@ -28,6 +28,9 @@ export const PAGE_METHODS = [
 ] as const satisfies readonly Method[]
 export type PageMethod = (typeof PAGE_METHODS)[number]
 
+/** A login request that waits for the small window. */
+const LoginToTake = z.object({ profile: z.string(), requestId: z.string() })
+
 export const SHELL_CALLS = {
   /** What this shell is, for the about page and for what it cannot do. */
   'shell.describe': {
@@ -47,6 +50,13 @@ export const SHELL_CALLS = {
   'shell.openExternal': { params: z.object({ url: z.url({ protocol: /^https$/ }).max(2000) }), result: z.object({}) },
   /** Shows the core's log folder in the file manager; only that one. */
   'shell.showLogs': { params: z.object({}), result: z.object({ shown: z.boolean() }) },
+  /** Browser host: whether the person looks at this page now, told on every change. */
+  'shell.attention': { params: z.object({ isFocused: z.boolean() }), result: z.object({}) },
+  /**
+   * Browser host: this page is the small window for logins (`#/login`). What it is to show: open requests that it takes over
+   * with `login.ask`; with none it closes itself.
+   */
+  'shell.loginWindow': { params: z.object({}), result: z.object({ logins: z.array(LoginToTake) }) },
 } as const
 export type ShellMethod = keyof typeof SHELL_CALLS
 export type ShellParams<M extends ShellMethod> = z.input<(typeof SHELL_CALLS)[M]['params']>
@@ -63,6 +73,8 @@ export const SHELL_EVENTS = {
   'shell.confirmLink': z.object({ profile: z.string(), resource: z.string(), account: z.string().nullable() }),
   /** The core went away or came back; the shell starts it again by itself. */
   'shell.coreState': z.object({ state: z.enum(['connected', 'restarting', 'failed']), text: z.string().nullable() }),
+  /** To the small window for logins: one more came. */
+  'shell.takeLogin': LoginToTake,
 } as const
 export type ShellEvent = keyof typeof SHELL_EVENTS
 

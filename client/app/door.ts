@@ -13,8 +13,13 @@ export const BrowserDoor = z.object({
 })
 export type BrowserDoor = z.infer<typeof BrowserDoor>
 
-/** A way in, good for one use: a URL to give to a person, or a 0600 file that leads a browser there. */
-export const LaunchTicket = z.union([z.object({ url: z.url() }), z.object({ file: z.string().min(1) })])
+/** Asks the host for a window on this display: the variables that lead there (DISPLAY, WAYLAND_DISPLAY …). */
+export const WindowRequest = z.strictObject({ display: z.record(z.string().max(64), z.string().max(4096)) })
+export type WindowRequest = z.infer<typeof WindowRequest>
+
+/** What the host gives: a URL that opens the app once, or a window of its own with the app in it. */
+export const LaunchTicket = z.union([z.object({ url: z.url() }), z.object({ opened: z.boolean() })])
+export type LaunchTicket = z.infer<typeof LaunchTicket>
 
 export type HostPlaces = {
   lockFile: string
@@ -22,6 +27,8 @@ export type HostPlaces = {
   logFile: string
   /** 0700: the redirect files that carry a token past the command line, which everybody can read. */
   launchDir: string
+  /** Where Chromium keeps its things, apart from the person's own browsing. */
+  browserProfileDir: string
 }
 
 /** Where a home keeps what belongs to its browser host. */
@@ -30,6 +37,7 @@ export const hostPlacesOf = (homeDir: string): HostPlaces => ({
   doorFile: join(homeDir, 'browser-host.json'),
   logFile: join(homeDir, 'browser-host.log'),
   launchDir: join(homeDir, 'launch'),
+  browserProfileDir: join(homeDir, 'browser-profile'),
 })
 
 /** The door of a home; undefined if there never was one, or the file is torn. */

@@ -13,7 +13,7 @@ import { takeProcessLock } from '../../link/process-lock.ts'
 import { PosternError } from '../../shared/errors.ts'
 import { errorFromBody } from '../error-body.ts'
 import { prepareHome } from '../home.ts'
-import { hostPlacesOf, LaunchTicket, readDoor, type BrowserDoor } from './door.ts'
+import { hostPlacesOf, LaunchTicket, readDoor, type BrowserDoor, type WindowRequest } from './door.ts'
 
 const HOST_ENTRY = fileURLToPath(new URL('../../electron/browser-host.ts', import.meta.url))
 const DEADLINE_MS = 15_000
@@ -37,8 +37,8 @@ export type AppHost = {
   readonly port: number
   /** A URL that opens the app once. */
   freshUrl(): Promise<string>
-  /** A 0600 file that leads a browser there once, so that no token stands on a command line. */
-  redirectFile(): Promise<string>
+  /** A window of the host's own Chromium on that display; whether it came up. Never rejects. */
+  openWindow(display: Record<string, string>): Promise<boolean>
   /** Ends the host if it was started here with its launcher; resolves when it is gone. Idempotent. */
   close(): Promise<void>
 }
@@ -48,8 +48,8 @@ export async function findBrowserHost(homeDir: string, signal: AbortSignal): Pro
   const door = await readDoor(homeDir)
   // The file outlives its host, and then somebody else may have its port and answer anything: the lock alone tells.
   if (!door || !isLockHeld(homeDir)) return undefined
-  const ticket = await askForTicket(door, 'url', signal).catch(() => undefined)
-  return ticket === undefined ? undefined : appHostOf(door, undefined, ticket)
+  const url = await askForUrl(door, signal).catch(() => undefined)
+  return url === undefined ? undefined : appHostOf(door, undefined, url)
 }
 
 /**
@@ -97,11 +97,16 @@ function appHostOf(door: BrowserDoor, child: ChildProcess | undefined, firstUrl:
     origin: `http://${door.authority}`,
     port: door.port,
     async freshUrl() {
-      const url = kept ?? (await askForTicket(door, 'url', deadline()))
+      const url = kept ?? (await askForUrl(door, deadline()))
       kept = undefined
       return url
     },
-    redirectFile: () => askForTicket(door, 'file', deadline()),
+    openWindow: (display) =>
+      askForTicket(door, 'window', { display }, deadline()).then(
+        (ticket) => 'opened' in ticket && ticket.opened,
+        // A host of an older version cannot; then the person opens the URL.
+        () => false,
+      ),
     close() {
       closing ??= child ? endHost(child) : Promise.resolve()
       return closing
@@ -109,36 +114,52 @@ function appHostOf(door: BrowserDoor, child: ChildProcess | undefined, firstUrl:
   }
 }
 
+const somethingElse = (cause?: unknown): PosternError =>
+  new PosternError('core_unreachable', 'something else answers at the port of the browser host', { cause })
+
+async function askForUrl(door: BrowserDoor, signal: AbortSignal): Promise<string> {
+  const ticket = await askForTicket(door, 'url', undefined, signal)
+  if (!('url' in ticket)) throw somethingElse()
+  return ticket.url
+}
+
 /** Asks a host for a way in. Rejects if nobody answers at its port, or somebody who is not the host. */
-function askForTicket(door: BrowserDoor, kind: 'url' | 'file', signal: AbortSignal): Promise<string> {
+function askForTicket(
+  door: BrowserDoor,
+  kind: 'url' | 'window',
+  body: WindowRequest | undefined,
+  signal: AbortSignal,
+): Promise<LaunchTicket> {
+  const text = body === undefined ? '' : JSON.stringify(body)
   return new Promise((resolve, reject) => {
     const asked = request({
       host: '127.0.0.1',
       port: door.port,
       method: 'POST',
       path: `/ticket/${kind}`,
-      headers: { host: door.authority, authorization: `Bearer ${door.secret}`, 'content-length': 0 },
+      headers: {
+        host: door.authority,
+        authorization: `Bearer ${door.secret}`,
+        'content-length': Buffer.byteLength(text),
+      },
       agent: false,
       signal,
     })
     asked.once('error', reject)
     asked.once('response', (response) => {
-      let text = ''
+      let answer = ''
       response.setEncoding('utf8')
-      response.on('data', (chunk: string) => (text += chunk))
+      response.on('data', (chunk: string) => (answer += chunk))
       response.once('error', reject)
       response.once('end', () => {
         try {
-          const ticket = LaunchTicket.parse(JSON.parse(text))
-          resolve('url' in ticket ? ticket.url : ticket.file)
+          resolve(LaunchTicket.parse(JSON.parse(answer)))
         } catch (cause) {
-          reject(
-            new PosternError('core_unreachable', 'something else answers at the port of the browser host', { cause }),
-          )
+          reject(somethingElse(cause))
         }
       })
     })
-    asked.end()
+    asked.end(text)
   })
 }
 

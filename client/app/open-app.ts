@@ -1,12 +1,11 @@
 // Opens the app for a home with whatever the machine has: Electron, else a Chromium window, else a URL for the person to open
 // elsewhere. The one way for `postern app` and the demo; they only say it differently.
-import { join } from 'node:path'
 import { launchBrowserHost, type AppHost, type LaunchOptions } from './launch.ts'
 import {
+  displayOf,
   findChromium,
   findElectron,
   hasDisplay,
-  openChromium,
   openElectron,
   type Machine,
   type Window,
@@ -16,7 +15,7 @@ export type OpenedApp = {
   /** The browser host; null with Electron, which needs none. */
   host: AppHost | null
   /** The window that is coming up; null where there is no display, or no program for it: the person opens a URL. */
-  window: Window | null
+  window: Pick<Window, 'opened' | 'end'> | null
 }
 
 export type OpenAppOptions = LaunchOptions & {
@@ -35,11 +34,10 @@ export async function openApp(options: OpenAppOptions): Promise<OpenedApp> {
   const electron = canOpen ? await findElectron(machine) : undefined
   if (electron !== undefined) return { host: null, window: openElectron(electron, homeDir, machine) }
   const host = await launchBrowserHost(options)
-  const chromium = canOpen ? findChromium(machine) : undefined
-  if (chromium === undefined) return { host, window: null }
-  const redirectFile = await host.redirectFile()
-  const profileDir = join(homeDir, 'browser-profile')
-  return { host, window: openChromium(chromium, { redirectFile, profileDir }, machine) }
+  if (!canOpen || findChromium(machine) === undefined) return { host, window: null }
+  // The window is the host's, which opens another one for a login, and ends both when it ends.
+  const opened = host.openWindow(displayOf(machine.env))
+  return { host, window: { opened, end: () => Promise.resolve() } }
 }
 
 /** Who and where a person is, for the line that brings a port of this machine to theirs. */

@@ -1,5 +1,6 @@
 // Which program can show the app on this machine, and starting it: Electron, else a Chromium in a window of its own, else
-// nobody. Called by `postern app` and by the demo. Environment and platform are passed in.
+// nobody. Electron is started by `postern app` and the demo, Chromium by the browser host, whose window it is. Environment and
+// platform are passed in.
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
@@ -43,13 +44,37 @@ export async function findElectron({ platform, uid }: Machine): Promise<string |
   return existsSync(binary) ? binary : undefined
 }
 
+/** A window program that does not end when it is asked to is killed after this time, in ms. */
+const END_DEADLINE_MS = 3000
+
 /** A program that was started to show the app. */
 export type Window = {
   /** Whether it still runs, or ended well, after a moment: then a window came up. */
   readonly opened: Promise<boolean>
-  /** Asks it to end, if it still runs. */
-  end(): void
+  /** Resolves when it is over, however; never rejects. */
+  readonly ended: Promise<void>
+  /** Ends it, if it still runs; resolves when it is gone. Idempotent. */
+  end(): Promise<void>
 }
+
+/** The part of an environment that leads to the person's display. */
+const DISPLAY_VARIABLES = [
+  'DISPLAY',
+  'WAYLAND_DISPLAY',
+  'XAUTHORITY',
+  'XDG_RUNTIME_DIR',
+  'XDG_SESSION_TYPE',
+  'XDG_CURRENT_DESKTOP',
+  'DBUS_SESSION_BUS_ADDRESS',
+] as const
+
+export const displayOf = (env: NodeJS.ProcessEnv): Record<string, string> =>
+  Object.fromEntries(
+    DISPLAY_VARIABLES.flatMap((name) => {
+      const value = env[name]
+      return value === undefined ? [] : [[name, value]]
+    }),
+  )
 
 /** Starts the Electron app for a home. */
 export const openElectron = (binary: string, homeDir: string, { env }: Machine): Window =>
@@ -69,6 +94,10 @@ export function findChromium({ platform, env }: Machine): string | undefined {
     .find((file) => existsSync(file))
 }
 
+export const APP_WINDOW = { width: 1280, height: 800 }
+/** The small window of a login; its page brings itself to this size where the browser runs already. */
+export const LOGIN_WINDOW = { width: 440, height: 500 }
+
 /**
  * Opens a redirect file in a window without tabs. The browser keeps its things in `profileDir`,
  * apart from the person's own browsing. Chromium refuses to run as root with its sandbox: there it runs without one, and
@@ -76,7 +105,7 @@ export function findChromium({ platform, env }: Machine): string | undefined {
  */
 export const openChromium = (
   binary: string,
-  options: { redirectFile: string; profileDir: string },
+  options: { redirectFile: string; profileDir: string; size: { width: number; height: number } },
   { env, uid }: Machine,
 ): Window =>
   startDetached(
@@ -84,7 +113,7 @@ export const openChromium = (
     [
       `--app=${pathToFileURL(options.redirectFile).href}`,
       `--user-data-dir=${options.profileDir}`,
-      '--window-size=1280,800',
+      `--window-size=${options.size.width},${options.size.height}`,
       '--no-first-run',
       '--no-default-browser-check',
       // Nothing of the app is kept there that would be worth a question about the system's key store.
@@ -94,23 +123,32 @@ export const openChromium = (
     env,
   )
 
-/** Starts a program that outlives us. */
+/** Starts a program that does not end with us by itself. */
 function startDetached(command: string, args: string[], env: NodeJS.ProcessEnv): Window {
   const child = spawn(command, args, { cwd: ROOT, env, detached: true, stdio: 'ignore' })
   child.unref()
   const opened = new Promise<boolean>((resolve) => {
     const settled = setTimeout(() => resolve(true), SETTLE_MS)
-    const ended = (isGood: boolean): void => {
+    const settle = (isGood: boolean): void => {
       clearTimeout(settled)
       resolve(isGood)
     }
-    child.once('error', () => ended(false))
-    child.once('exit', (code) => ended(code === 0))
+    child.once('error', () => settle(false))
+    child.once('exit', (code) => settle(code === 0))
+  })
+  const ended = new Promise<void>((resolve) => {
+    child.once('error', () => resolve())
+    child.once('exit', () => resolve())
   })
   return {
     opened,
-    end() {
-      if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM')
+    ended,
+    async end() {
+      if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return
+      child.kill('SIGTERM')
+      const deadline = setTimeout(() => child.kill('SIGKILL'), END_DEADLINE_MS)
+      await ended
+      clearTimeout(deadline)
     },
   }
 }

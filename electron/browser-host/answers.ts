@@ -39,15 +39,16 @@ const HTML = 'text/html; charset=utf-8'
 /**
  * The page that a token leads to. It answers 200 and goes on by itself: after a redirect from a `file:` page Chromium keeps
  * a Strict cookie back, after a navigation of our own page it sends it; and the token leaves the address bar and history.
+ * `path` is the host's own, never a visitor's.
  */
-export const launchPage = (cookie: string, nonce: string): Answer => ({
+export const launchPage = (cookie: string, path: string, nonce: string): Answer => ({
   status: 200,
   headers: {
     ...securityHeaders(`${NOTHING_ALLOWED}; script-src 'nonce-${nonce}'`),
     'content-type': HTML,
     'set-cookie': cookie,
   },
-  body: page('Postern', `<script nonce="${nonce}">location.replace('/')</script>`),
+  body: page('Postern', `<script nonce="${nonce}">location.replace(${JSON.stringify(path)})</script>`),
 })
 
 /** A refusal that a person can read in the browser. */

@@ -3,24 +3,28 @@
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
-import { hostPlacesOf, readDoor, type BrowserDoor } from '../../client/app/door.ts'
+import { hostPlacesOf, readDoor, WindowRequest, type BrowserDoor } from '../../client/app/door.ts'
+import type { Machine } from '../../client/app/open-window.ts'
 import { writeFileAtomically } from '../../client/atomic-file.ts'
 import type { CoreConnection } from '../../client/connect.ts'
 import type { CheckLocalUser } from '../../client/gateways/local-user.ts'
-import type { ShellHandlers } from '../page-gate.ts'
 import { redirectFile } from './answers.ts'
 import type { AppFiles } from './app-files.ts'
 import { createLaunches } from './launches.ts'
-import { servePage } from './page.ts'
+import { createLoginWindow } from './login-window.ts'
+import { servePage, type CommonShell } from './page.ts'
 import { LAUNCH_PATH, openDoor } from './serve.ts'
+import { createWindows } from './windows.ts'
 
 export type BrowserHostOptions = {
   homeDir: string
   files: AppFiles
-  shell: ShellHandlers
+  shell: CommonShell
   /** Connects to the core as a host of kind `page`. */
   connect: (signal: AbortSignal) => Promise<CoreConnection>
   checkLocalUser: CheckLocalUser
+  /** For windows of its own; its environment without a display, which the person who asks for a window names. */
+  machine: Machine
   /** `bytes` random bytes as lower-case hexadecimal digits. */
   randomHex: (bytes: number) => string
   /** How long it lives on without a page, in ms; undefined: until it is closed, because it has a launcher to live with. */
@@ -58,6 +62,19 @@ export async function startBrowserHost(options: BrowserHostOptions): Promise<Bro
   }
   const urlOf = (token: string): string => `http://${door.authority}${LAUNCH_PATH}${token}`
 
+  const windows = createWindows({
+    machine: options.machine,
+    profileDir: places.browserProfileDir,
+    async redirectFile(path) {
+      const token = launches.issue(path)
+      const file = join(places.launchDir, `${randomHex(8)}.html`)
+      await writeFile(file, redirectFile(urlOf(token)), { mode: 0o600, flag: 'wx' })
+      redirectFiles.set(token, file)
+      return file
+    },
+  })
+  const loginWindow = createLoginWindow({ open: () => windows.openLogin() })
+
   // Whatever a killed host left there leads nowhere.
   await rm(places.launchDir, { recursive: true, force: true })
   await mkdir(places.launchDir, { mode: 0o700 })
@@ -67,19 +84,16 @@ export async function startBrowserHost(options: BrowserHostOptions): Promise<Bro
     files: options.files,
     launches,
     secret,
-    async ticket(kind) {
-      const token = launches.issue()
+    async ticket(kind, body) {
       life.expectPage()
-      if (kind === 'url') return { url: urlOf(token) }
-      const file = join(places.launchDir, `${randomHex(8)}.html`)
-      await writeFile(file, redirectFile(urlOf(token)), { mode: 0o600, flag: 'wx' })
-      redirectFiles.set(token, file)
-      return { file }
+      if (kind === 'url') return { url: urlOf(launches.issue()) }
+      return { opened: await windows.openApp(WindowRequest.parse(JSON.parse(body)).display) }
     },
     onRedeemed: forget,
     onPage(socket) {
       life.pageCame()
-      const page = servePage(socket, { connect: options.connect, shell: options.shell, log }).finally(() => {
+      const { connect, shell } = options
+      const page = servePage(socket, { connect, shell, loginWindow, log }).finally(() => {
         served.delete(page)
         life.pageLeft()
       })
@@ -103,7 +117,8 @@ export async function startBrowserHost(options: BrowserHostOptions): Promise<Bro
     close() {
       closing ??= (async () => {
         life.close()
-        await door.close()
+        loginWindow.close()
+        await Promise.all([door.close(), windows.close()])
         await Promise.all(served)
         for (const name of await readdir(places.launchDir).catch(() => []))
           await rm(join(places.launchDir, name), { force: true })

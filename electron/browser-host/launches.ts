@@ -10,39 +10,41 @@ const SESSIONS_MAX = 64
 export const COOKIE_NAME = 'postern'
 
 export type Launches = {
-  /** A new one-time token. */
-  issue(): string
-  /** The new session that a token is exchanged for; undefined if it was used before or never issued. */
-  redeem(token: string): string | undefined
+  /** A new one-time token that leads to `path` of the app. */
+  issue(path?: string): string
+  /** The new session that a token is exchanged for, and where it leads; undefined if it was used before or never issued. */
+  redeem(token: string): { session: string; path: string } | undefined
   /** Whether a Cookie header holds a session of ours. */
   isKnown(cookieHeader: string | undefined): boolean
 }
 
 /** @param randomText a fresh text of at least 256 bits, of letters, digits, `-` and `_` */
 export function createLaunches(randomText: () => string): Launches {
-  const tokens = new Set<string>()
-  const sessions = new Set<string>()
+  const tokens = new Map<string, string>()
+  const sessions = new Map<string, true>()
   return {
-    issue() {
+    issue(path = '/') {
       const token = randomText()
-      addBounded(tokens, digest(token), TOKENS_MAX)
+      addBounded(tokens, digest(token), path, TOKENS_MAX)
       return token
     },
     redeem(token) {
-      if (!tokens.delete(digest(token))) return undefined
+      const path = tokens.get(digest(token))
+      if (path === undefined) return undefined
+      tokens.delete(digest(token))
       const session = randomText()
-      addBounded(sessions, digest(session), SESSIONS_MAX)
-      return session
+      addBounded(sessions, digest(session), true, SESSIONS_MAX)
+      return { session, path }
     },
     isKnown: (cookieHeader) => cookiesOf(cookieHeader).some((value) => sessions.has(digest(value))),
   }
 }
 
-function addBounded(set: Set<string>, value: string, limit: number): void {
-  set.add(value)
-  for (const oldest of set) {
-    if (set.size <= limit) return
-    set.delete(oldest)
+function addBounded<T>(map: Map<string, T>, key: string, value: T, limit: number): void {
+  map.set(key, value)
+  for (const oldest of map.keys()) {
+    if (map.size <= limit) return
+    map.delete(oldest)
   }
 }
 

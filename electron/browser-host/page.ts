@@ -9,6 +9,7 @@ import { RPC_LINE_MAX_BYTES } from '../../shared/rpc.ts'
 import type { SHELL_EVENTS } from '../../shared/shell.ts'
 import type { z } from 'zod'
 import { createPageGate, PAGE_EVENTS, type PageReply, type ShellHandlers } from '../page-gate.ts'
+import type { LoginWindow, PageAttention } from './login-window.ts'
 
 /** A page that does not read is cut off when so much waits for it; it comes back and subscribes anew. In bytes. */
 const UNSENT_MAX_BYTES = 4 * RPC_LINE_MAX_BYTES
@@ -21,9 +22,14 @@ const LONGEST_PAUSE_MS = 5000
 export type PageOptions = {
   /** Connects to the core as a host of kind `page`, starting it if none runs. */
   connect: (signal: AbortSignal) => Promise<CoreConnection>
-  shell: ShellHandlers
+  shell: CommonShell
+  /** Hears what this page is asked, and whether anybody looks at it. */
+  loginWindow: LoginWindow
   log: Logger
 }
+
+/** What the shell answers to every page alike. */
+export type CommonShell = Omit<ShellHandlers, keyof PageAttention['calls']>
 
 /** Serves the page until its WebSocket closes; then its connection to the core is closed too. Never rejects. */
 export async function servePage(socket: WebSocket, options: PageOptions): Promise<void> {
@@ -35,10 +41,11 @@ export async function servePage(socket: WebSocket, options: PageOptions): Promis
     if (socket.bufferedAmount > UNSENT_MAX_BYTES) socket.terminate()
   }
 
-  const core = attachForGood(options, send, lifetime.signal)
+  const attention = options.loginWindow.pageCame((login) => send({ event: 'shell.takeLogin', payload: login }))
+  const core = attachForGood(options, send, attention, lifetime.signal)
   const gate = createPageGate({
     core: () => core,
-    shell: options.shell,
+    shell: { ...options.shell, ...attention.calls },
     send,
     onRefused: (why) => log.warn({ why }, 'a page was refused a call'),
     onBug: (error) => log.error({ err: error }, 'a call of a page failed'),
@@ -49,6 +56,7 @@ export async function servePage(socket: WebSocket, options: PageOptions): Promis
 
   await new Promise<void>((resolve) => socket.once('close', () => resolve()))
   stopPings()
+  attention.left()
   gate.close()
   lifetime.abort(new PosternError('core_unreachable', 'the page has gone'))
   await core.ended
@@ -60,6 +68,7 @@ type LastingCore = Pick<CoreConnection, 'call'> & { readonly ended: Promise<void
 function attachForGood(
   { connect, log }: PageOptions,
   send: (message: PageReply) => void,
+  attention: PageAttention,
   signal: AbortSignal,
 ): LastingCore {
   let current = tryToConnect()
@@ -91,6 +100,8 @@ function attachForGood(
       } else {
         pauseMs = FIRST_PAUSE_MS
         passOn(connection, send)
+        connection.on('login.requested', (prompt) => attention.requested(prompt))
+        connection.on('login.closed', ({ requestId }) => attention.closed(requestId))
         tell({ state: 'connected', text: null })
         await Promise.race([connection.closed, aborted(signal)])
         if (isOver()) return connection.close()

@@ -22,6 +22,7 @@ const PAGE_SOCKET_PATH = '/ws'
 
 /** A browser that sends its request more slowly is cut off, in ms. */
 const REQUEST_DEADLINE_MS = 10_000
+const BODY_MAX_BYTES = 64 * 1024
 /** A window takes a handful of connections. */
 const CONNECTIONS_MAX = 256
 const PAGES_MAX = 64
@@ -40,7 +41,7 @@ export type DoorOptions = {
   launches: Launches
   /** Gives a way in to whoever knows the door's secret. */
   secret: string
-  ticket: (kind: 'url' | 'file') => Promise<unknown>
+  ticket: (kind: 'url' | 'window', body: string) => Promise<unknown>
   /** A token was used; its redirect file can go. */
   onRedeemed: (token: string) => void
   onPage: (page: WebSocket) => void
@@ -65,10 +66,11 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     judgePeer(await checkPeer(request.socket)) ?? judgeHeaders(request, authority)
 
   const launch = (token: string): Answer => {
-    const session = launches.redeem(token)
-    if (session === undefined) return refusalPage({ status: 403, text: USED_UP })
+    const redeemed = launches.redeem(token)
+    if (redeemed === undefined) return refusalPage({ status: 403, text: USED_UP })
     options.onRedeemed(token)
-    return launchPage(`${COOKIE_NAME}=${session}; HttpOnly; SameSite=Strict; Path=/`, options.randomText())
+    const cookie = `${COOKIE_NAME}=${redeemed.session}; HttpOnly; SameSite=Strict; Path=/`
+    return launchPage(cookie, redeemed.path, options.randomText())
   }
 
   const giveTicket = async (request: IncomingMessage, kind: string): Promise<Answer> => {
@@ -76,8 +78,10 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     const isTold = sameText(request.headers.authorization ?? '', `Bearer ${options.secret}`)
     // A page never asks this, and would say where it comes from if it did.
     if (!isTold || request.headers.origin !== undefined) return refusalPage({ status: 403, text: COME_IN_AGAIN })
-    if (kind !== 'url' && kind !== 'file') return refusalPage({ status: 404, text: 'There is no such ticket.' })
-    return jsonAnswer(await options.ticket(kind))
+    if (kind !== 'url' && kind !== 'window') return refusalPage({ status: 404, text: 'There is no such ticket.' })
+    const body = await readBody(request)
+    if (body === undefined) return refusalPage({ status: 400, text: 'This request is too long.' })
+    return jsonAnswer(await options.ticket(kind, body))
   }
 
   const answer = async (request: IncomingMessage): Promise<Answer> => {
@@ -145,6 +149,18 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
       return closing
     },
   }
+}
+
+/** The text that came with a request; undefined if it is longer than anything that is asked here. */
+async function readBody(request: IncomingMessage): Promise<string | undefined> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > BODY_MAX_BYTES) return undefined
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
 }
 
 function send(request: IncomingMessage, response: ServerResponse, { status, headers, body }: Answer): void {

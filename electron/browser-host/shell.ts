@@ -1,12 +1,12 @@
 // What the browser host can do beyond the core: little, and it says so. Copying and opening pages is the page's own business,
 // since the browser may run on another machine than this. Used by ../browser-host.ts.
 import { PosternError } from '../../shared/errors.ts'
-import type { ShellHandlers } from '../page-gate.ts'
+import type { CommonShell } from './page.ts'
 
 const byPageItself = (what: string): Promise<never> =>
   Promise.reject(new PosternError('unsupported', `${what} is done by the page itself in a browser`))
 
-export const browserShell = (version: string): ShellHandlers => ({
+export const browserShell = (version: string): CommonShell => ({
   'shell.describe': () =>
     Promise.resolve({
       kind: 'browser',

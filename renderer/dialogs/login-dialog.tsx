@@ -1,5 +1,6 @@
 // The one place where a person logs in: a small dialog over whatever was open, for the first login that this page was asked
-// for. Says who wants what, who waits and what cancelling does; further ones come after it.
+// for. Says who wants what, who waits and what cancelling does; further ones come after it. login-window.tsx shows the same
+// parts as a page.
 import { useRef, useState, type RefObject } from 'react'
 import type { LoginPrompt, ProfileView } from '../../shared/rpc.ts'
 import { Callout } from '../components/callout.tsx'
@@ -17,7 +18,6 @@ const words = flowTexts.login
 
 export function LoginDialog() {
   const task = useLoginQueue((queue) => queue.tasks[0])
-  const others = useLoginQueue((queue) => Math.max(0, queue.tasks.length - 1))
   const firstField = useRef<HTMLInputElement>(null)
   const ssoButton = useRef<HTMLButtonElement>(null)
   return (
@@ -30,11 +30,7 @@ export function LoginDialog() {
       onClose={() => task && cancelLogin(task)}
     >
       {task && (
-        <div className={styles.body} key={task.prompt.requestId}>
-          <Waiting task={task} />
-          <LoginWays task={task} firstField={firstField} ssoButton={ssoButton} />
-          {others > 0 && <p className={styles.others}>{words.next(others)}</p>}
-        </div>
+        <LoginBody key={task.prompt.requestId} task={task} firstField={firstField} ssoButton={ssoButton} />
       )}
     </Dialog>
   )
@@ -44,6 +40,18 @@ type LoginWaysProps = {
   task: LoginTask
   firstField: RefObject<HTMLInputElement | null>
   ssoButton: RefObject<HTMLButtonElement | null>
+}
+
+/** What stands below title and reason. */
+export function LoginBody(props: LoginWaysProps) {
+  const others = useLoginQueue((queue) => Math.max(0, queue.tasks.length - 1))
+  return (
+    <div className={styles.body}>
+      <Waiting task={props.task} />
+      <LoginWays {...props} />
+      {others > 0 && <p className={styles.others}>{words.next(others)}</p>}
+    </div>
+  )
 }
 
 /** The identity provider first where there is one; the password for who has one. */
@@ -68,7 +76,7 @@ function LoginWays({ task, firstField, ssoButton }: LoginWaysProps) {
 }
 
 /** Who wants what, and why a login is needed (G11). */
-function Reason({ prompt: { reason, profile, waiting } }: { prompt: LoginPrompt }) {
+export function Reason({ prompt: { reason, profile, waiting } }: { prompt: LoginPrompt }) {
   const view = useProfile(profile)
   const isAhead = view?.state === 'ready' || view?.state === 'expiring'
   return (

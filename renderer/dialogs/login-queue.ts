@@ -46,6 +46,12 @@ function enqueue(prompt: LoginPrompt): void {
   }))
 }
 
+/** Takes a request over from another page of this person; @throws PosternError if it is over or being filled in there. */
+export async function takeLogin(login: { profile: string; requestId: string }): Promise<void> {
+  // The answer itself, since the event for it may come later.
+  enqueue(await call('login.ask', login))
+}
+
 function close({ requestId, outcome, text }: EventPayload<'login.closed'>): void {
   const task = find(requestId)
   if (!task) return

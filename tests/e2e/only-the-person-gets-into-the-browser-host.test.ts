@@ -1,6 +1,8 @@
 // D1, G18: every check at the browser host's door, each with a request that differs from a good one in that alone.
-import { stat } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { run } from '../support/run.ts'
 import { startFixtureHost, type FixtureHost } from './support/fixture-host.ts'
@@ -163,19 +165,36 @@ describe('D1: the browser host answers the person and nobody else', () => {
     expect((await stat(join(host.home, 'browser-host.json'))).mode & 0o777).toBe(0o600)
   })
 
-  it('D1: a redirect file is 0600 in a 0700 folder and goes when it was used', async () => {
-    const given = await rawRequest(host.port, 'POST /ticket/file', {
-      host: host.authority,
-      authorization: `Bearer ${host.door.secret}`,
-      'content-length': '0',
-    })
-    const { file } = JSON.parse(given.body) as { file: string }
-    expect((await stat(file)).mode & 0o777).toBe(0o600)
-    expect((await stat(join(file, '..'))).mode & 0o777).toBe(0o700)
-    const { readFile } = await import('node:fs/promises')
-    const [path = ''] = /\/launch\/[0-9a-f]+/.exec(await readFile(file, 'utf8')) ?? []
-    expect((await rawRequest(host.port, `GET ${path}`, { host: host.authority })).status).toBe(200)
-    await expect.poll(() => stat(file).catch(() => 'gone')).toBe('gone')
+  it('D1: a window gets its token by a 0600 file in a 0700 folder that goes when it was used, and ends with the host', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'postern-window-'))
+    // Stands for Chromium: says how it was called and where its display is, and stays.
+    const said = join(dir, 'said')
+    const script = `#!/bin/sh\nprintf '%s\\n' $$ "$DISPLAY" "$@" > ${said}.new\nmv ${said}.new ${said}\nexec sleep 600\n`
+    await writeFile(join(dir, 'chromium'), script, { mode: 0o755 })
+    const own = await startFixtureHost({ env: { PATH: `${dir}:/usr/bin:/bin` } })
+    try {
+      const body = '{"display":{"DISPLAY":":42"}}'
+      const ask = (secret: string) => {
+        const headers = { host: own.authority, authorization: `Bearer ${secret}`, 'content-length': `${body.length}` }
+        return rawRequest(own.port, 'POST /ticket/window', headers, body)
+      }
+      expect((await ask('wrong')).status).toBe(403)
+      expect(JSON.parse((await ask(own.door.secret)).body)).toEqual({ opened: true })
+      const [pid, display, app = '', ...flags] = (await readFile(said, 'utf8')).split('\n')
+      expect(display).toBe(':42')
+      expect(flags).toContain(`--user-data-dir=${join(own.home, 'browser-profile')}`)
+      const file = fileURLToPath(app.replace('--app=', ''))
+      expect((await stat(file)).mode & 0o777).toBe(0o600)
+      expect((await stat(join(file, '..'))).mode & 0o777).toBe(0o700)
+      const [path = ''] = /\/launch\/[0-9a-f]+/.exec(await readFile(file, 'utf8')) ?? []
+      expect((await rawRequest(own.port, `GET ${path}`, { host: own.authority })).status).toBe(200)
+      await expect.poll(() => stat(file).catch(() => 'gone')).toBe('gone')
+      await own.close()
+      expect(() => process.kill(Number(pid), 0)).toThrow()
+    } finally {
+      await own.close()
+      await rm(dir, { recursive: true, force: true })
+    }
   })
 
   it('G18: another user of the machine is refused, with cookie and all', async (context) => {

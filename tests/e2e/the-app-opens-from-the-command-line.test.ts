@@ -105,6 +105,30 @@ it('G17: postern app with a display opens a window, and no token stands on a com
   }
 })
 
+it('G17: a demo that is killed takes the window that it opened with it', { timeout: 120_000 }, async (context) => {
+  const xvfb = new Kept('Xvfb', ['-displayfd', '1', '-screen', '0', '1280x800x24', '-nolisten', 'tcp'])
+  const data = join(dir, 'demo-killed')
+  let demo: Kept | undefined
+  try {
+    const number = await xvfb.waitFor(/^(\d+)$/m).catch(() => undefined)
+    if (!number) context.skip('needs Xvfb')
+    const env = { WAYLAND_DISPLAY: undefined, DISPLAY: `:${number?.[1] ?? ''}` }
+    demo = new Kept(process.execPath, [join(ROOT, 'demo', 'main.ts'), '--json', '--data', data], { env })
+    await demo.waitFor(/^\{.*\}$/m, { timeoutMs: 60_000 })
+    const windows = async () => (await run('pgrep', ['-f', `user-data-dir=${data}`])).stdout
+    await until(async () => (await windows()) !== '', 'a window is open', 30_000)
+    demo.child.kill('SIGKILL')
+    await until(async () => (await windows()) === '', 'the window is gone', 30_000)
+  } finally {
+    await demo?.stop('SIGKILL')
+    await xvfb.stop()
+    const { readFile } = await import('node:fs/promises')
+    const { postgresDir } = JSON.parse(await readFile(join(data, 'demo.json'), 'utf8')) as { postgresDir: string }
+    await until(async () => (await run('pgrep', ['-f', postgresDir])).stdout === '', 'PostgreSQL is gone', 30_000)
+    await rm(postgresDir, { recursive: true, force: true })
+  }
+})
+
 it('G17: the demo says the one-time URL in its ready line, a second start another one, and both open the app', async () => {
   const data = join(dir, 'demo')
   const flags = [join(ROOT, 'demo', 'main.ts'), '--json', '--data', data]

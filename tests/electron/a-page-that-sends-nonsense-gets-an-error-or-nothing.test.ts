@@ -28,6 +28,8 @@ function gateOn(answer: () => Promise<unknown> = () => Promise.resolve({})) {
       'shell.copy': shellCall,
       'shell.openExternal': shellCall,
       'shell.showLogs': shellCall,
+      'shell.attention': shellCall,
+      'shell.loginWindow': shellCall,
     },
     send: (message) => sent.push(message),
     onRefused: (why) => refused.push(why),

@@ -30,6 +30,8 @@ export async function startFixtureHost(
     graceMs?: number
     launchWaitMs?: number
     home?: string
+    /** Where it looks for a browser of its own; nowhere without it. */
+    env?: NodeJS.ProcessEnv
     connect?: (signal: AbortSignal) => Promise<CoreConnection>
   } = {},
 ): Promise<FixtureHost> {
@@ -49,6 +51,7 @@ export async function startFixtureHost(
     files: await readAppFiles(app),
     shell: browserShell('0.0.0-test'),
     connect: options.connect ?? (() => Promise.reject(new PosternError('core_unreachable', 'no core in this test'))),
+    machine: { platform: process.platform, env: options.env ?? {}, uid: process.getuid?.() },
     checkLocalUser: createLocalUserCheck({ platform: process.platform, ownUid: process.getuid?.() }),
     randomHex: (bytes) => randomBytes(bytes).toString('hex'),
     graceMs: options.graceMs ?? 60_000,

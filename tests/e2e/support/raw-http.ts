@@ -10,10 +10,11 @@ export async function rawRequest(
   port: number,
   requestLine: string,
   headers: Record<string, string | string[]>,
+  body = '',
 ): Promise<RawAnswer> {
   const socket = connect(port, '127.0.0.1')
   const lines = Object.entries(headers).flatMap(([name, values]) => [values].flat().map((value) => `${name}: ${value}`))
-  socket.write([`${requestLine} HTTP/1.1`, ...lines, 'connection: close', '', ''].join('\r\n'))
+  socket.write([`${requestLine} HTTP/1.1`, ...lines, 'connection: close', '', body].join('\r\n'))
   const answer = readAnswer(socket)
   return answer
 }

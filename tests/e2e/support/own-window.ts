@@ -1,0 +1,126 @@
+// A Chromium that the product opens by itself on a display of its own (Xvfb): found through PATH as on a person's machine, with
+// a debugging port added by a small script before it, through which the test sees its windows. Looking changes nothing: pages
+// are asked by plain DevTools calls, not by a driver that pretends that they have the focus.
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import WebSocket from 'ws'
+import { z } from 'zod'
+import { Kept, until } from '../../support/run.ts'
+
+export type Display = { env: Record<string, string | undefined>; stop: () => Promise<unknown> }
+
+/** A display without a window manager; undefined where Xvfb is not installed. */
+export async function startDisplay(): Promise<Display | undefined> {
+  const xvfb = new Kept('Xvfb', ['-displayfd', '1', '-screen', '0', '1600x1000x24', '-nolisten', 'tcp'])
+  const number = await xvfb.waitFor(/^(\d+)$/m).catch(() => undefined)
+  if (!number) return undefined
+  return { env: { DISPLAY: `:${number[1] ?? ''}`, WAYLAND_DISPLAY: undefined }, stop: () => xvfb.stop() }
+}
+
+/** Puts a `chromium` into `dir` that is the real one with a debugging port; the PATH that finds it first. */
+export async function watchedChromium(dir: string, flags: readonly string[] = []): Promise<string> {
+  await mkdir(dir, { recursive: true })
+  const script = join(dir, 'chromium')
+  const more = ['--remote-debugging-port=0', '--disable-dev-shm-usage', ...flags].join(' ')
+  await writeFile(script, `#!/bin/sh\nexec /usr/bin/chromium "$@" ${more}\n`)
+  await chmod(script, 0o755)
+  return `${dir}:${process.env['PATH'] ?? ''}`
+}
+
+/** Another program's window on the display, which has the focus when this resolves. */
+export async function lookElsewhere(display: Display, dir: string, from: WatchedPage): Promise<Kept> {
+  const flags = [
+    '--app=data:text/html,elsewhere',
+    `--user-data-dir=${dir}`,
+    '--no-first-run',
+    '--disable-dev-shm-usage',
+  ]
+  const other = new Kept('/usr/bin/chromium', [...flags, ...asRoot], { env: display.env })
+  await until(async () => (await from.ask('document.hasFocus()')) === false, 'the focus is elsewhere', 30_000)
+  return other
+}
+
+const asRoot = process.getuid?.() === 0 ? ['--no-sandbox'] : []
+
+const Targets = z.array(
+  z.object({ id: z.string(), type: z.string(), url: z.string(), webSocketDebuggerUrl: z.string() }),
+)
+export type WatchedPage = { url: string; ask: (expression: string) => Promise<unknown>; call: Devtools }
+type Devtools = (method: string, params: Record<string, unknown>) => Promise<Record<string, unknown>>
+
+/** The pages of the Chromium whose profile lies below `home`; none while it does not run. */
+export async function pagesOf(home: string): Promise<WatchedPage[]> {
+  const [port = ''] = (
+    await readFile(join(home, 'browser-profile', 'DevToolsActivePort'), 'utf8').catch(() => '')
+  ).split('\n')
+  if (port === '') return []
+  const answer = await fetch(`http://127.0.0.1:${port}/json/list`, { signal: AbortSignal.timeout(5000) }).catch(
+    () => undefined,
+  )
+  if (!answer?.ok) return []
+  return Targets.parse(await answer.json())
+    .filter((target) => target.type === 'page')
+    .map(({ url, webSocketDebuggerUrl }) => {
+      const call: Devtools = (method, params) => callDevtools(webSocketDebuggerUrl, method, params)
+      return {
+        url,
+        call,
+        async ask(expression) {
+          const { result } = await call('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true })
+          return (result as { value?: unknown } | undefined)?.value
+        },
+      }
+    })
+}
+
+/** The page whose address matches, as soon as there is one. */
+export async function pageOf(home: string, address: RegExp): Promise<WatchedPage> {
+  let found: WatchedPage | undefined
+  await until(
+    async () => (found = (await pagesOf(home)).find(({ url }) => address.test(url))) !== undefined,
+    `a window at ${String(address)}`,
+    30_000,
+  )
+  return found as WatchedPage
+}
+
+/** Waits until the page shows a text. */
+export const shows = (page: WatchedPage, text: string): Promise<void> =>
+  until(
+    async () => (await page.ask(`document.body.innerText.includes(${JSON.stringify(text)})`)) === true,
+    `the window shows "${text}"`,
+    20_000,
+  )
+
+/** Types into what has the focus, as the keyboard does. */
+export async function type(page: WatchedPage, text: string): Promise<void> {
+  await page.call('Input.insertText', { text })
+}
+
+export async function press(page: WatchedPage, key: 'Enter' | 'Escape'): Promise<void> {
+  const code = key === 'Enter' ? 13 : 27
+  const text = key === 'Enter' ? { text: '\r' } : {}
+  await page.call('Input.dispatchKeyEvent', { type: 'keyDown', key, windowsVirtualKeyCode: code, ...text })
+  await page.call('Input.dispatchKeyEvent', { type: 'keyUp', key, windowsVirtualKeyCode: code }).catch(() => undefined)
+}
+
+function callDevtools(url: string, method: string, params: Record<string, unknown>): Promise<Record<string, unknown>> {
+  return new Promise((resolve, reject) => {
+    const socket = new WebSocket(url)
+    const late = setTimeout(() => socket.terminate(), 10_000)
+    socket.once('error', reject)
+    socket.once('close', () => {
+      clearTimeout(late)
+      reject(new Error(`the window went away during ${method}`))
+    })
+    socket.once('open', () => socket.send(JSON.stringify({ id: 1, method, params })))
+    socket.on('message', (data: Buffer) => {
+      const answer = JSON.parse(data.toString()) as { id?: number; result?: Record<string, unknown>; error?: unknown }
+      if (answer.id !== 1) return
+      socket.removeAllListeners('close').close()
+      clearTimeout(late)
+      if (answer.result) resolve(answer.result)
+      else reject(new Error(`${method}: ${JSON.stringify(answer.error)}`))
+    })
+  })
+}
