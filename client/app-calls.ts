@@ -67,10 +67,13 @@ export function createAppCalls(parts: AppParts): Pick<Calls, AppMethod> {
       log.info({ profile: profile.name }, 'profile removed')
       return {}
     },
-    'login.ask': async ({ profile, requestId }, host) =>
-      requestId === undefined
-        ? requests.ask(profiles.resolve(profile), host)
-        : requests.move(profiles.resolve(profile).name, requestId, host),
+    'login.ask': (params, host) => {
+      const profile = profiles.resolve(params.profile)
+      const { requestId } = params
+      return Promise.resolve(
+        requestId === undefined ? requests.ask(profile, host) : requests.move(profile.name, requestId, host),
+      )
+    },
     'gateway.update': ({ gateway, port, database }) => gateways.update(gateway, { port, database }),
     'gateway.test': (params, _host, signal) => {
       const gateway = gateways.byId(params.gateway)

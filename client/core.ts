@@ -351,9 +351,9 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     },
     'resource.list': async (params, _host, signal) => {
       const profile = profiles.resolve(params.profile)
-      const { resources } = await listResources(profile, signal)
+      const { resources, leftOut } = await listResources(profile, signal)
       for (const { name } of resources) seenNames.add(name)
-      return { profile: profile.name, resources }
+      return { profile: profile.name, resources, leftOut }
     },
     'gateway.open': (params, host, signal) =>
       openGateway({ gateways, requests, renewalOf }, profiles.resolve(params.profile), params, host, signal),

@@ -38,6 +38,8 @@ export type DesktopAppOptions = {
   startsHidden: boolean
   /** Monotonic, in ms. */
   now: () => number
+  /** This machine's clock, in ms since the epoch. */
+  wallNow: () => number
 }
 
 export type DesktopApp = {
@@ -134,9 +136,17 @@ export async function runDesktopApp(options: DesktopAppOptions): Promise<Desktop
     onLoginClick: (prompt) => askLogin(prompt.profile),
   })
 
+  let minute: NodeJS.Timeout | undefined
+  /** Draws the tray, and again when a minute of its countdown is over: nothing is asked for that. */
+  const drawTray = (): void => {
+    clearTimeout(minute)
+    const view = trayView(core.state().state, state(), options.wallNow())
+    tray.update(view)
+    if (view.changesInMs !== null) minute = setTimeout(drawTray, view.changesInMs)
+  }
   let startsAtLogin: boolean | undefined
   const onStateChanged = (now: AppState): void => {
-    tray.update(trayView(core.state().state, now))
+    drawTray()
     if (nativeTheme.themeSource !== now.settings.theme) nativeTheme.themeSource = now.settings.theme
     if (!app.isPackaged || startsAtLogin === now.settings.startAtLogin) return
     startsAtLogin = now.settings.startAtLogin
@@ -149,7 +159,7 @@ export async function runDesktopApp(options: DesktopAppOptions): Promise<Desktop
       missed.reset()
       log(`the core is ${now.state}`, now.text ?? undefined)
     }
-    tray.update(trayView(now.state, state()))
+    drawTray()
     if (page?.isReady()) page.sendEvent('shell.coreState', now)
   }
   const onConnected = (connection: CoreConnection): void => {
@@ -222,12 +232,13 @@ export async function runDesktopApp(options: DesktopAppOptions): Promise<Desktop
     event.preventDefault()
     isOver = true
     void Promise.all([core.close(), window.saved()]).then(() => {
+      clearTimeout(minute)
       tray.close()
       app.exit(0)
     })
   })
 
-  tray.update(trayView(core.state().state, undefined))
+  drawTray()
   if (!options.startsHidden) window.raise()
   return {
     show: () => void window.raise(),

@@ -41,6 +41,7 @@ if (!app.requestSingleInstanceLock()) {
       program: process.env['APPIMAGE'] ?? process.execPath,
       startsHidden: process.argv.includes(IN_BACKGROUND),
       now: () => performance.now(),
+      wallNow: () => Date.now(),
     })
     onLink = (link) => desktop.confirmLink(link)
     app.on('second-instance', (_event, argv) => {

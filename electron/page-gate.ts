@@ -11,13 +11,16 @@ import {
   type EventName,
   type Method,
   type Params,
+  type ParsedParams,
   type Result,
 } from '../shared/rpc.ts'
 import {
+  PAGE_API_CALLS,
   PAGE_MESSAGE_MAX_BYTES,
   PAGE_METHODS,
   PageMessage,
   SHELL_CALLS,
+  type PageApiPath,
   type PageMethod,
   type ShellMethod,
   type ShellResult,
@@ -161,8 +164,19 @@ async function callShell(shell: ShellHandlers, method: ShellMethod, raw: unknown
 async function callCore(core: CoreCaller, method: PageMethod, raw: unknown, signal: AbortSignal): Promise<unknown> {
   const params = CALLS[method].params.safeParse(raw)
   if (!params.success) throw badParams(method, params.error)
+  if (method === 'api.call') checkApiCall(CALLS['api.call'].params.parse(params.data))
   return core.call(method, params.data, { signal })
 }
+
+/** The core would make any call of the server's API for the person; a page gets its own account and nothing more. */
+function checkApiCall({ method, path, body }: ParsedParams<'api.call'>): void {
+  const schema = isPageApiPath(path) && method === 'POST' ? PAGE_API_CALLS[path] : undefined
+  if (schema === undefined) throw new PosternError('bad_request', 'api.call: a page may not ask this of the server')
+  const parsed = schema.safeParse(body)
+  if (!parsed.success) throw badParams('api.call', parsed.error)
+}
+
+const isPageApiPath = (path: string): path is PageApiPath => Object.hasOwn(PAGE_API_CALLS, path)
 
 const badParams = (method: string, error: z.ZodError): PosternError =>
   new PosternError('bad_request', `${method}: ${whatIsWrong(error)} is wrong`)

@@ -21,7 +21,7 @@ export function createTray(iconFile: string, actions: TrayActions): AppTray {
   let shown = ''
   return {
     update(view) {
-      const next = JSON.stringify(view)
+      const next = JSON.stringify({ ...view, changesInMs: null })
       if (next === shown) return
       shown = next
       tray.setToolTip(view.tooltip)
@@ -34,13 +34,18 @@ export function createTray(iconFile: string, actions: TrayActions): AppTray {
 function menuOf(view: TrayView, actions: TrayActions): MenuItemConstructorOptions[] {
   const separator: MenuItemConstructorOptions = { type: 'separator' }
   const gateways = view.gateways.map(({ id, label }) => ({ label, click: () => actions.goToGateway(id) }))
+  const lives = view.lives.map(({ profile, label }) => ({
+    label,
+    click: () => actions.logIn(profile),
+  }))
   const logins = view.logins.map((profile) => ({
     label: `Log in to ${profile}…`,
     click: () => actions.logIn(profile),
   }))
   return [
-    { label: view.tooltip, enabled: false },
+    { label: view.title, enabled: false },
     separator,
+    ...(lives.length > 0 ? [...lives, separator] : []),
     ...(gateways.length > 0 ? [...gateways, separator] : []),
     ...(logins.length > 0 ? [...logins, separator] : []),
     { label: 'Show Postern', click: actions.show },

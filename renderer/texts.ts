@@ -27,6 +27,7 @@ export const texts = {
     unexpected: 'Something unexpected went wrong in this window. Try again.',
     connecting: 'Connecting to Postern …',
     away: 'Connection to Postern lost. What you see may be out of date; reconnecting …',
+    strangeAnswer: 'The access server answered in a way that this version of Postern does not understand.',
     notUnderstood: 'It is of another version than this window. Quit Postern and start it again.',
     restarting: 'Postern’s background process is starting again. Open gateways come back on the same ports.',
     failed: 'Postern’s background process does not work.',
@@ -114,6 +115,8 @@ export const texts = {
     pick: 'Select a resource to see what you may do with it.',
     emptyTitle: 'Nothing here for you yet',
     emptyText: 'None of your roles allows a resource on this cluster. Ask whoever runs it for access.',
+    leftOut: (count: number) =>
+      `${plural(count, 'resource is', 'resources are')} not shown: the server is newer than this Postern. Update Postern to use ${count === 1 ? 'it' : 'them'}.`,
     noMatchTitle: 'No resource matches',
     noMatchText: 'Try fewer words, or clear the filters.',
     failedTitle: 'The resources could not be loaded',

@@ -1,6 +1,7 @@
 // The contract between a page and the shell that shows it (Electron's main process, or the browser host): what the shell can do
 // beyond the core, how the page's messages travel, and which of the core's calls a page may make. Checked on both sides. Pure.
 import { z } from 'zod'
+import { PasswordRequest, TotpConfirmRequest, TotpStartRequest } from './api.ts'
 import type { Method } from './rpc.ts'
 
 /** Calls of the core that a page may make; everything else is refused by the shell before the core sees it (D1). */
@@ -25,8 +26,17 @@ export const PAGE_METHODS = [
   'notice.clear',
   'settings.update',
   'diagnostics.bundle',
+  'api.call',
 ] as const satisfies readonly Method[]
 export type PageMethod = (typeof PAGE_METHODS)[number]
+
+/** What a page may ask of the server itself by `api.call`, always by POST: path → body. Everything else of its API is not a page's. */
+export const PAGE_API_CALLS = {
+  '/v1/account/totp': TotpStartRequest,
+  '/v1/account/totp/confirm': TotpConfirmRequest,
+  '/v1/account/password': PasswordRequest,
+} as const
+export type PageApiPath = keyof typeof PAGE_API_CALLS
 
 /** A login request that waits for the small window. */
 const LoginToTake = z.object({ profile: z.string(), requestId: z.string() })

@@ -6,6 +6,7 @@ import { PosternError } from '../../shared/errors.ts'
 import { hasAccounts } from '../../shared/names.ts'
 import type { GatewayView, LoginPrompt, Params, ProfileView } from '../../shared/rpc.ts'
 import { answerLoginRequests } from '../answer-login-requests.ts'
+import { warnBeforeEnd, type EndWatch } from '../warn-before-end.ts'
 import type { Context, Core } from '../context.ts'
 import { interruptedError, orInterrupted } from '../with-core.ts'
 
@@ -93,6 +94,7 @@ async function keepOpen(
 ): Promise<Ending> {
   const core = await orInterrupted(context.connect({ canAsk: context.terminal.canAsk }), context.interrupt)
   const answerer = answerLoginRequests(core, context.terminal)
+  let watch: EndWatch | undefined
   try {
     let closedElsewhere: (text: string) => void = () => undefined
     const closed = new Promise<Ending>((resolve) => {
@@ -117,9 +119,15 @@ async function keepOpen(
     onOpen(gateway, { profile: profiles.find(({ profile }) => profile === gateway.profile), owned, stays })
     if (!stays) return 'closed'
 
+    watch = warnBeforeEnd(core, gateway.profile, ({ text, command }) =>
+      report(context, options, 'login_ends', text, { profile: gateway.profile, command }),
+    )
+    watch.look()
     let state = gateway.state
     core.on('gateway.changed', (changed) => {
-      if (changed.id !== gateway.id || changed.state === state) return
+      if (changed.id !== gateway.id) return
+      watch?.look()
+      if (changed.state === state) return
       state = changed.state
       if (state === 'closed') closedElsewhere(changed.stateText ?? 'The gateway was closed.')
       else reportState(context, options, changed)
@@ -133,6 +141,7 @@ async function keepOpen(
     if (ending === 'interrupted' && owned) await closeOwned(context, core, gateway)
     return ending
   } finally {
+    watch?.stop()
     await answerer.stop()
     await core.close()
   }

@@ -4,6 +4,7 @@ import { hasAccounts } from '../../shared/names.ts'
 import type { GatewayView, ProfileView } from '../../shared/rpc.ts'
 import type { Context } from '../context.ts'
 import { formatTable } from '../table.ts'
+import { endWarningOf } from '../warn-before-end.ts'
 import { orInterrupted, withCore } from '../with-core.ts'
 
 type Json = { json?: boolean }
@@ -72,6 +73,10 @@ export async function status(context: Context, options: Json): Promise<void> {
         profiles.map((profile) => loginRow(profile, current)),
       ),
     )
+    for (const profile of profiles) {
+      const warning = endWarningOf(profile)
+      if (warning) stdout.write(`\n${warning.text}\n`)
+    }
     stdout.write('\n')
     if (gateways.length === 0) stdout.write('No gateway is open. Open one with: postern gateway open RESOURCE\n')
     else stdout.write(formatTable(gatewayColumns, gateways.map(gatewayRow)))
@@ -81,13 +86,19 @@ export async function status(context: Context, options: Json): Promise<void> {
 /** What the person's roles allow. */
 export async function listResources(context: Context, options: Json & { profile?: string }): Promise<void> {
   await withCore(context, async (core) => {
-    const { profile, resources } = await core.call(
+    const { profile, resources, leftOut } = await core.call(
       'resource.list',
       options.profile === undefined ? {} : { profile: options.profile },
     )
     if (options.json) {
-      writeJson(context, { profile, resources })
+      writeJson(context, { profile, resources, ...(leftOut === 0 ? {} : { leftOut }) })
       return
+    }
+    if (leftOut > 0) {
+      const what = leftOut === 1 ? '1 resource is' : `${leftOut} resources are`
+      context.terminal.stderr.write(
+        `postern: ${what} not listed: ${profile} has a newer version, and this one does not understand them.\n`,
+      )
     }
     if (resources.length === 0) {
       context.terminal.stdout.write(`Your roles at ${profile} allow no resource; ask an administrator for one.\n`)

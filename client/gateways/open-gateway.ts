@@ -1,6 +1,7 @@
 // What `gateway.open` does before anything listens: which account and database are meant, and a route certificate for them,
 // with a login through the host that asked if one is needed. Called by core.ts.
-import { ResourceList, type ResourceView } from '../../shared/api.ts'
+import { z } from 'zod'
+import { ResourceList, ResourceView } from '../../shared/api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { ResourceProtocol } from '../../shared/names.ts'
 import type { ParsedParams, Result } from '../../shared/rpc.ts'
@@ -75,22 +76,34 @@ async function lookUp(
   asked: ParsedParams<'gateway.open'>,
   signal: AbortSignal,
 ): Promise<{ protocol: ResourceProtocol; account: string; database: string }> {
-  const { resources } = await listResources(profile, signal)
+  const { resources, leftOut } = await listResources(profile, signal)
   const resource = resources.find((one) => one.name === asked.resource)
   if (!resource) {
     const names = resources.map((one) => one.name).join(', ') || 'none'
+    const more = leftOut === 0 ? '' : `, and ${leftOut} that this version of Postern does not understand`
     throw new PosternError(
       'resource_denied',
-      `no resource named ${asked.resource} is there for you on ${profile.name}; there are: ${names}`,
+      `no resource named ${asked.resource} is there for you on ${profile.name}; there are: ${names}${more}`,
     )
   }
   const { protocol, defaultAccount, defaultDatabase } = resource
   return { protocol, account: asked.account ?? defaultAccount, database: defaultDatabase }
 }
 
-/** What the person's roles allow. */
-export async function listResources(profile: Profile, signal: AbortSignal): Promise<{ resources: ResourceView[] }> {
-  return profile.callSignedIn({ method: 'GET', path: '/v1/resources' }, ResourceList, signal)
+/** As ResourceList, its items unread: one that a newer server words differently must not hide all others. */
+const ListedResources = ResourceList.extend({ resources: z.array(z.unknown()) })
+
+/** What the person's roles allow, as far as this version understands it; `leftOut` counts the rest. */
+export async function listResources(
+  profile: Profile,
+  signal: AbortSignal,
+): Promise<{ resources: ResourceView[]; leftOut: number }> {
+  const listed = await profile.callSignedIn({ method: 'GET', path: '/v1/resources' }, ListedResources, signal)
+  const resources = listed.resources.flatMap((item) => {
+    const parsed = ResourceView.safeParse(item)
+    return parsed.success ? [parsed.data] : []
+  })
+  return { resources, leftOut: listed.resources.length - resources.length }
 }
 
 const isLoginWanted = (error: unknown): boolean => error instanceof PosternError && error.kind === 'expired'

@@ -1,6 +1,6 @@
 // Copying: a button that says that it worked, in place and to screen readers, and a field that shows what is copied.
 import { Check, Copy, X } from 'lucide-react'
-import { useEffect, useState } from 'react'
+import { useEffect, useState, type ReactNode } from 'react'
 import { copyText } from '../state/call.ts'
 import { note } from '../state/overlays.ts'
 import { texts } from '../texts.ts'
@@ -48,12 +48,16 @@ export function CopyButton({ text, label, size = 'small', kind = 'plain' }: Copy
   )
 }
 
+/** The parts of an address are where a line may break first; the text that is selected stays the same. */
+const withBreaks = (text: string): ReactNode[] =>
+  text.split(/(?<=[/?&@,;=])(?!\/)/).flatMap((part, index) => (index === 0 ? [part] : [<wbr key={index} />, part]))
+
 /** Text that one copies: selectable, monospaced, wrapped. */
 export function CopyField({ text, label }: { text: string; label: string }) {
   return (
     <div className={styles.field}>
       <pre className={styles.text} tabIndex={0} aria-label={label} role="group">
-        {text}
+        {withBreaks(text)}
       </pre>
       <div className={styles.corner}>
         <CopyButton text={text} label={label} />

@@ -1,10 +1,12 @@
-// What one does with a cluster, under the switcher of the sidebar: log in and out, go to another one, add, remove.
-import { LogIn, LogOut, MonitorOff, Plus, Trash2 } from 'lucide-react'
+// What one does with a cluster, under the switcher of the sidebar: log in and out, the own account, go to another one, add, remove.
+import { KeyRound, LogIn, LogOut, MonitorOff, Plus, Smartphone, Trash2 } from 'lucide-react'
 import { useState, type ReactNode } from 'react'
 import { ConfirmDialog } from '../components/confirm-dialog.tsx'
 import { Menu, MenuItem, MenuLabel, MenuSeparator } from '../components/menu.tsx'
 import { StateMark } from '../components/state-mark.tsx'
 import { flowTexts } from '../flow-texts.ts'
+import { AuthenticatorDialog } from './authenticator-dialog.tsx'
+import { PasswordDialog } from './password-dialog.tsx'
 import { navigate } from '../navigation.ts'
 import { askLogin, asPosternError, call, useCall } from '../state/call.ts'
 import { note } from '../state/overlays.ts'
@@ -17,7 +19,7 @@ const words = flowTexts.profiles
 export function ProfileMenu({ profile, trigger }: { profile: string; trigger: ReactNode }) {
   const view = useProfile(profile)
   const others = Object.values(useProfiles()).filter((other) => other.profile !== profile)
-  const [asked, setAsked] = useState<'everywhere' | 'remove' | null>(null)
+  const [asked, setAsked] = useState<'everywhere' | 'remove' | 'authenticator' | 'password' | null>(null)
   const isLoggedIn = view?.state === 'ready' || view?.state === 'expiring'
   const done = (): void => setAsked(null)
   return (
@@ -33,6 +35,13 @@ export function ProfileMenu({ profile, trigger }: { profile: string; trigger: Re
         </MenuItem>
         <MenuItem icon={<MonitorOff />} isDisabled={!isLoggedIn} onSelect={() => setAsked('everywhere')}>
           {words.logOutEverywhere}
+        </MenuItem>
+        <MenuSeparator />
+        <MenuItem icon={<Smartphone />} isDisabled={!isLoggedIn} onSelect={() => setAsked('authenticator')}>
+          {flowTexts.account.totp}
+        </MenuItem>
+        <MenuItem icon={<KeyRound />} isDisabled={!isLoggedIn} onSelect={() => setAsked('password')}>
+          {flowTexts.account.changePassword}
         </MenuItem>
         <MenuSeparator />
         {others.map((other) => (
@@ -53,6 +62,8 @@ export function ProfileMenu({ profile, trigger }: { profile: string; trigger: Re
           {words.remove}
         </MenuItem>
       </Menu>
+      <AuthenticatorDialog profile={profile} isOpen={asked === 'authenticator'} onDone={done} />
+      <PasswordDialog profile={profile} isOpen={asked === 'password'} onDone={done} />
       <ConfirmEverywhere profile={profile} isOpen={asked === 'everywhere'} onDone={done} />
       <ConfirmRemove profile={profile} isOpen={asked === 'remove'} onDone={done} />
     </>

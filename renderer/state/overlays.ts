@@ -18,4 +18,6 @@ export const closePalette = (): void => useOverlays.setState({ isPaletteOpen: fa
 /** Shows a sentence for a few seconds, and to screen readers; for outcomes that need no answer. */
 export const note = (text: string): void =>
   useOverlays.setState((overlays) => ({ note: { id: (overlays.note?.id ?? 0) + 1, text } }))
-export const clearNote = (): void => useOverlays.setState({ note: null })
+/** Takes that note away, unless another one has taken its place. */
+export const clearNote = (id: number): void =>
+  useOverlays.setState((overlays) => (overlays.note?.id === id ? { note: null } : {}))

@@ -31,7 +31,7 @@ export function loadResources(profile: string): Promise<void> {
   const question = client
     .call('resource.list', { profile })
     .then(
-      ({ resources }) => setListing(profile, { status: 'ready', resources }),
+      ({ resources, leftOut }) => setListing(profile, { status: 'ready', resources, leftOut }),
       (failure: unknown) =>
         setListing(profile, { status: 'failed', resources: before, error: asPosternError(failure) }),
     )

@@ -11,7 +11,8 @@ export type LinkState = 'connecting' | 'live' | 'away'
 export type CoreState = { state: 'connected' | 'restarting' | 'failed'; text: string | null }
 export type ResourceListing =
   | { status: 'loading'; resources: readonly ResourceView[] }
-  | { status: 'ready'; resources: readonly ResourceView[] }
+  /** `leftOut`: so many more are there that this version does not understand. */
+  | { status: 'ready'; resources: readonly ResourceView[]; leftOut: number }
   | { status: 'failed'; resources: readonly ResourceView[]; error: PosternError }
 
 export type Mirror = {

@@ -27,6 +27,7 @@ const LONG_DEADLINES_MS: Partial<Record<PageCall, number>> = {
   'gateway.open': 60_000,
   'gateway.test': 60_000,
   'diagnostics.bundle': 60_000,
+  'api.call': 40_000,
 }
 
 export type CallOptions = { signal?: AbortSignal | undefined; deadlineMs?: number | undefined }

@@ -5,7 +5,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createPageGate, type CoreCaller, type PageReply } from '../../electron/page-gate.ts'
 import { PosternError } from '../../shared/errors.ts'
 import { CALLS } from '../../shared/rpc.ts'
-import { PAGE_MESSAGE_MAX_BYTES, PAGE_METHODS, SHELL_CALLS } from '../../shared/shell.ts'
+import {
+  PAGE_API_CALLS,
+  PAGE_MESSAGE_MAX_BYTES,
+  PAGE_METHODS,
+  SHELL_CALLS,
+  type PageApiPath,
+} from '../../shared/shell.ts'
 import { Desktop } from './desktop.ts'
 
 type Reached = { method: string; params: unknown }
@@ -88,13 +94,57 @@ describe('the page gate', () => {
 
   it('D1: calls that only other hosts may make are refused', async () => {
     const others = Object.keys(CALLS).filter((method) => !(PAGE_METHODS as readonly string[]).includes(method))
-    expect(others).toEqual(expect.arrayContaining(['hello', 'core.stop', 'core.retire', 'presence.set', 'api.call']))
+    expect(others).toEqual(expect.arrayContaining(['hello', 'core.stop', 'core.retire', 'presence.set']))
     for (const method of others) {
       const { gate, sent, reached } = gateOn()
       await gate.receive(text({ id: 7, method, params: {} }))
       expect(reached).toEqual([])
       expect(sent).toMatchObject([{ id: 7, error: { code: 'bad_request' } }])
     }
+  })
+
+  it("D1: of the server's API a page reaches its own account and nothing else", async () => {
+    const good = [
+      { path: '/v1/account/totp', body: { password: 'x' } },
+      { path: '/v1/account/totp/confirm', body: { code: '123456' } },
+      { path: '/v1/account/password', body: { current: 'x', next: 'longer than that' } },
+    ]
+    for (const params of good) {
+      const { gate, reached } = gateOn()
+      await gate.receive(text({ id: 1, method: 'api.call', params: { method: 'POST', ...params } }))
+      expect(reached).toMatchObject([{ method: 'api.call', params }])
+    }
+    const path = fc.oneof(
+      fc.constantFrom(
+        ...good.map((call) => call.path),
+        '/v1/account/totp/',
+        '/v1/account/totp?x',
+        '/v1/account/../admin/users',
+        '/v1/admin/apply',
+        '/v1/logout',
+        '/v1/me',
+        '/v1/__proto__',
+      ),
+      fc.string().map((rest) => `/v1/${rest}`),
+    )
+    const params = fc.record({
+      method: fc.constantFrom('GET', 'POST', 'PUT', 'DELETE'),
+      path,
+      body: fc.oneof(fc.jsonValue(), fc.constantFrom(...good.map((call) => call.body))),
+    })
+    await fc.assert(
+      fc.asyncProperty(params, async (value) => {
+        const { gate, reached, sent } = gateOn()
+        await gate.receive(text({ id: 1, method: 'api.call', params: value }))
+        const isGood =
+          value.method === 'POST' &&
+          Object.hasOwn(PAGE_API_CALLS, value.path) &&
+          PAGE_API_CALLS[value.path as PageApiPath].safeParse(value.body).success
+        expect(reached).toHaveLength(isGood ? 1 : 0)
+        if (!isGood) expect(sent).toMatchObject([{ id: 1, error: { code: 'bad_request' } }])
+      }),
+      { numRuns: 500 },
+    )
   })
 
   it('D1: messages that are too big or too deep are refused unread', async () => {

@@ -87,7 +87,7 @@ function appState(profiles: ProfileView[], gateways: GatewayDetail[] = [], login
 describe('the tray', () => {
   it('D3: says the most urgent in words, and never that it is connected when it is not', () => {
     const tooltip = (state: AppState | undefined, core: CoreState['state'] = 'connected'): string =>
-      trayView(core, state).tooltip
+      trayView(core, state, Date.parse(T)).tooltip
     expect(tooltip(undefined)).toBe('Postern: starting')
     expect(tooltip(appState([profile('demo', 'ready')]), 'restarting')).toBe('Postern: starting')
     expect(tooltip(appState([profile('demo', 'ready')]), 'failed')).toBe('Postern: not running')
@@ -106,13 +106,42 @@ describe('the tray', () => {
       [profile('demo', 'expired'), profile('alpha', 'signed out'), profile('good', 'ready')],
       [gateway('listening'), gateway('needs login'), gateway('closed')],
     )
-    expect(trayView('connected', state)).toMatchObject({
+    expect(trayView('connected', state, Date.parse(T))).toMatchObject({
       gateways: [
         { id: 'g-listening', label: 'orders as reader  127.0.0.1:15432' },
         { id: 'g-needs login', label: 'orders as reader  127.0.0.1:15432  (needs login)' },
       ],
       logins: ['demo', 'alpha'],
     })
+  })
+
+  it('G14: counts down each login that is good by the minute, the current one first, and says when it has to look again', () => {
+    const until = (minutes: number, name: string, state: ProfileView['state'] = 'ready', clockOffsetMs = 0) => ({
+      ...profile(name, state),
+      clockOffsetMs,
+      expiresAt: new Date(Date.parse(T) + minutes * 60_000 + clockOffsetMs).toISOString(),
+    })
+    const state = appState([
+      until(12.5, 'demo', 'expiring'),
+      until(60 * 8, 'acme', 'ready', -90_000),
+      until(0.5, 'late'),
+      until(30, 'gone', 'expired'),
+      until(-1, 'over'),
+    ])
+    const view = trayView('connected', state, Date.parse(T))
+    expect(view.lives).toEqual([
+      { profile: 'demo', label: 'demo: 12 min left, log in again…' },
+      { profile: 'acme', label: 'acme: 8 h 0 min left, log in again…' },
+      { profile: 'late', label: 'late: less than a minute left, log in again…' },
+    ])
+    expect(view.tooltip).toBe('Postern: login ends soon · demo: 12 min left')
+    // acme's whole minute is over first.
+    expect(view.changesInMs).toBe(1)
+    const later = trayView('connected', state, Date.parse(T) + 1)
+    expect(later.lives[1]?.label).toBe('acme: 7 h 59 min left, log in again…')
+    expect(later.changesInMs).toBe(30_000)
+    for (const core of ['restarting', 'failed'] as const)
+      expect(trayView(core, state, Date.parse(T))).toMatchObject({ lives: [], changesInMs: null })
   })
 })
 

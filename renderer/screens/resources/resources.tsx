@@ -64,7 +64,7 @@ function ProfileResources({ profile }: { profile: ProfileView }) {
       <EmptyState
         icon={<ServerOff />}
         title={texts.resources.emptyTitle}
-        text={texts.resources.emptyText}
+        text={listing.leftOut === 0 ? texts.resources.emptyText : texts.resources.leftOut(listing.leftOut)}
         action={<Button onClick={() => void loadResources(profile.profile)}>{texts.common.retry}</Button>}
       />
     )
@@ -117,6 +117,11 @@ function Browser({ profile, listing }: { profile: ProfileView; listing: Resource
           <div className={styles.problem}>
             <ErrorLine error={listing.error} />
           </div>
+        )}
+        {listing.status === 'ready' && listing.leftOut > 0 && (
+          <p className={styles.leftOut} role="status">
+            {texts.resources.leftOut(listing.leftOut)}
+          </p>
         )}
         {shown.length === 0 ? (
           <EmptyState
