@@ -1,6 +1,7 @@
 // The browser host's own window for a login (design, "Look"): a page cannot raise itself, so where Postern opened the window, the
 // login comes in a small one of its own. Real Chromium on a display of its own, opened by `postern app`, and real psql.
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, readlink, rm, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
@@ -113,6 +114,7 @@ it(
     await shows(small, 'psql wants to connect to orders as reader')
     await shows(small, '2 connections are waiting')
     expect(await small.ask('[outerWidth, outerHeight].join()')).toBe('440,500')
+    await picture(small)
     // One of the two asks, never both.
     expect(await hasLogin(main)).toBe(false)
     expect(await loginWindows()).toHaveLength(1)
@@ -183,9 +185,24 @@ it(
   },
 )
 
+/** D2: axe-core finds nothing in the small window, light or dark; its picture where pictures are wanted. */
+async function picture(page: WatchedPage): Promise<void> {
+  const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+  await page.ask(`${axe}; undefined`)
+  const folder = process.env['POSTERN_PICTURES']
+  for (const value of ['light', 'dark']) {
+    await page.withMedia({ features: [{ name: 'prefers-color-scheme', value }] }, async (call) => {
+      const found = await page.ask('axe.run(document).then((r) => r.violations.map(({ id }) => id).join())')
+      expect(found, value).toBe('')
+      if (folder === undefined) return
+      const { data } = await call('Page.captureScreenshot', {})
+      await writeFile(join(folder, `login-window-${value}-440.png`), Buffer.from(String(data), 'base64'))
+    })
+  }
+}
+
 /** The browser process of the home: the one that holds its profile's lock (HOST-PID). */
 async function browserPid(): Promise<number> {
-  const { readlink } = await import('node:fs/promises')
   const target = await readlink(join(home, 'browser-profile', 'SingletonLock'))
   const pid = Number(target.split('-').at(-1))
   expect(await readFile(`/proc/${pid}/cmdline`, 'utf8')).toContain(home)

@@ -2,6 +2,7 @@
 // a debugging port added by a small script before it, through which the test sees its windows. Looking changes nothing: pages
 // are asked by plain DevTools calls, not by a driver that pretends that they have the focus.
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { once } from 'node:events'
 import { join } from 'node:path'
 import WebSocket from 'ws'
 import { z } from 'zod'
@@ -45,7 +46,13 @@ const asRoot = process.getuid?.() === 0 ? ['--no-sandbox'] : []
 const Targets = z.array(
   z.object({ id: z.string(), type: z.string(), url: z.string(), webSocketDebuggerUrl: z.string() }),
 )
-export type WatchedPage = { url: string; ask: (expression: string) => Promise<unknown>; call: Devtools }
+export type WatchedPage = {
+  url: string
+  ask: (expression: string) => Promise<unknown>
+  call: Devtools
+  /** Emulated media hold as long as the connection that asked for them. */
+  withMedia: (media: Record<string, unknown>, look: (call: Devtools) => Promise<void>) => Promise<void>
+}
 type Devtools = (method: string, params: Record<string, unknown>) => Promise<Record<string, unknown>>
 
 /** The pages of the Chromium whose profile lies below `home`; none while it does not run. */
@@ -65,6 +72,17 @@ export async function pagesOf(home: string): Promise<WatchedPage[]> {
       return {
         url,
         call,
+        async withMedia(media, look) {
+          const socket = new WebSocket(webSocketDebuggerUrl)
+          try {
+            await once(socket, 'open')
+            const kept: Devtools = (method, params) => callOn(socket, method, params)
+            await kept('Emulation.setEmulatedMedia', media)
+            await look(kept)
+          } finally {
+            socket.terminate()
+          }
+        },
         async ask(expression) {
           const { result } = await call('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true })
           return (result as { value?: unknown } | undefined)?.value
@@ -104,23 +122,39 @@ export async function press(page: WatchedPage, key: 'Enter' | 'Escape'): Promise
   await page.call('Input.dispatchKeyEvent', { type: 'keyUp', key, windowsVirtualKeyCode: code }).catch(() => undefined)
 }
 
-function callDevtools(url: string, method: string, params: Record<string, unknown>): Promise<Record<string, unknown>> {
-  return new Promise((resolve, reject) => {
-    const socket = new WebSocket(url)
-    const late = setTimeout(() => socket.terminate(), 10_000)
-    socket.once('error', reject)
-    socket.once('close', () => {
-      clearTimeout(late)
-      reject(new Error(`the window went away during ${method}`))
-    })
-    socket.once('open', () => socket.send(JSON.stringify({ id: 1, method, params })))
-    socket.on('message', (data: Buffer) => {
-      const answer = JSON.parse(data.toString()) as { id?: number; result?: Record<string, unknown>; error?: unknown }
-      if (answer.id !== 1) return
-      socket.removeAllListeners('close').close()
-      clearTimeout(late)
-      if (answer.result) resolve(answer.result)
-      else reject(new Error(`${method}: ${JSON.stringify(answer.error)}`))
-    })
+async function callDevtools(
+  url: string,
+  method: string,
+  params: Record<string, unknown>,
+): Promise<Record<string, unknown>> {
+  const socket = new WebSocket(url)
+  try {
+    await once(socket, 'open', { signal: AbortSignal.timeout(DEADLINE_MS) })
+    return await callOn(socket, method, params)
+  } finally {
+    socket.terminate()
+  }
+}
+
+const DEADLINE_MS = 10_000
+let calls = 0
+
+/** One call on a connection that is open. */
+function callOn(socket: WebSocket, method: string, params: Record<string, unknown>): Promise<Record<string, unknown>> {
+  const id = ++calls
+  const { promise, resolve, reject } = Promise.withResolvers<Record<string, unknown>>()
+  const late = setTimeout(() => socket.terminate(), DEADLINE_MS)
+  const onClose = (): void => reject(new Error(`the window went away during ${method}`))
+  const onMessage = (data: Buffer): void => {
+    const answer = JSON.parse(data.toString()) as { id?: number; result?: Record<string, unknown>; error?: unknown }
+    if (answer.id !== id) return
+    if (answer.result) resolve(answer.result)
+    else reject(new Error(`${method}: ${JSON.stringify(answer.error)}`))
+  }
+  socket.once('close', onClose).on('message', onMessage).once('error', reject)
+  socket.send(JSON.stringify({ id, method, params }))
+  return promise.finally(() => {
+    clearTimeout(late)
+    socket.off('close', onClose).off('message', onMessage).off('error', reject)
   })
 }

@@ -1,6 +1,7 @@
 // Every screen and state of the app that a person can bring about, each with the clicks that lead there. Used by the test that
 // judges them (accessibility) and takes their pictures.
 import type { Page } from 'playwright-core'
+import type { NoticeView } from '../../../shared/app-state.ts'
 import { ALICE, keepPsql, type TestCluster } from '../../support/cluster.ts'
 import type { Kept } from '../../support/run.ts'
 import { loginOf } from './browser-app.ts'
@@ -254,4 +255,94 @@ export const SCREENS: readonly Screen[] = [
       await page.getByRole('heading', { name: 'Notices' }).waitFor()
     },
   },
+  {
+    name: 'password',
+    async show({ page, cluster, home }) {
+      await cluster.login(home)
+      await page.getByRole('button', { name: /test.*127\.0\.0\.1/ }).click()
+      await page.getByRole('menuitem', { name: /Change password/ }).click()
+      await page.getByRole('dialog').getByLabel('New password').fill('short')
+      await page.getByRole('dialog').getByLabel('Current password').fill('wrong')
+      await page.keyboard.press('Enter')
+      await page.getByText('A password has at least 8 characters.').waitFor()
+    },
+  },
+  {
+    name: 'authenticator',
+    async show({ page }) {
+      await page.keyboard.press('Escape')
+      await page.getByRole('dialog').waitFor({ state: 'hidden' })
+      await page.getByRole('button', { name: /test.*127\.0\.0\.1/ }).click()
+      await page.getByRole('menuitem', { name: /Set up an authenticator/ }).click()
+      await page.getByRole('dialog').getByLabel('Your password').fill(ALICE.password)
+      await page.keyboard.press('Enter')
+      await page.getByRole('img', { name: /QR code/ }).waitFor()
+    },
+  },
+  {
+    name: 'notices-filled',
+    async show({ page }) {
+      await pretend(page)
+      await page.reload()
+      await go(page, /^Notices/)
+      await page.getByText('Yesterday').waitFor()
+    },
+  },
+  {
+    name: 'resources-newer-server',
+    async show({ page }) {
+      await go(page, /^Resources/)
+      await page.getByText('2 resources are not shown').waitFor()
+    },
+  },
 ]
+
+/** What takes days or another server to come about: notices of several days, resources of a newer server. */
+async function pretend(page: Page): Promise<void> {
+  await page.routeWebSocket(/\/ws$/, (socket) => {
+    const server = socket.connectToServer()
+    server.onMessage((text) => {
+      const message = JSON.parse(text.toString()) as {
+        result?: { state?: { notices: unknown }; leftOut?: number }
+      }
+      if (message.result?.state) message.result.state.notices = noticesOfDays(Date.now())
+      if (message.result?.leftOut !== undefined) message.result.leftOut = 2
+      socket.send(JSON.stringify(message))
+    })
+  })
+}
+
+const HOUR_MS = 3_600_000
+
+function noticesOfDays(now: number): Record<string, NoticeView> {
+  const notice = (
+    id: string,
+    level: NoticeView['level'],
+    text: string,
+    hoursAgo: number,
+    more: Partial<NoticeView> = {},
+  ): [string, NoticeView] => {
+    const at = new Date(now - hoursAgo * HOUR_MS).toISOString()
+    return [
+      id,
+      { id, level, text, profile: 'test', gateway: null, count: 1, firstAt: at, lastAt: at, isRead: false, ...more },
+    ]
+  }
+  return Object.fromEntries([
+    notice('1', 'error', 'orders as reader was refused: your roles do not allow the account reader any more', 0.1, {
+      count: 14,
+      firstAt: new Date(now - 2 * HOUR_MS).toISOString(),
+    }),
+    notice('2', 'warning', 'nobody logged in to test in time; 3 connections got an error', 0.3),
+    notice('3', 'info', 'the gateway of analytics is back on 127.0.0.1:22830', 26, { isRead: true }),
+    notice('4', 'warning', 'port 21000 of billing is taken by another program (postgres, process 812)', 27, {
+      count: 3,
+      firstAt: new Date(now - 30 * HOUR_MS).toISOString(),
+    }),
+    notice('5', 'warning', 'the login.json of test could not be read and was kept aside as login.json.broken', 76, {
+      profile: null,
+      isRead: true,
+    }),
+    notice('6', 'info', 'Postern was updated', 100, { profile: null, isRead: true }),
+  ])
+}
