@@ -60,7 +60,7 @@ describe('the desktop app', () => {
       expect(await psql(url, ['-c', 'select count(*) from orders'])).toMatchObject({ code: 0, stdout: '100\n' })
       await desktop.untilSeen(
         ({ tray }) =>
-          tray[0]!.tooltip === 'Postern: ready, 1 gateway open' &&
+          /^Postern: ready, 1 gateway open · test: 7 h \d+ min left$/.test(tray[0]!.tooltip) &&
           tray[0]!.labels.some((label) => /^orders as reader {2}127/.test(label)),
         'the tray lists the gateway',
       )
@@ -104,6 +104,37 @@ describe('the desktop app', () => {
     await logIn(page, ALICE)
     expect(await psql(url, ['-c', 'select 3'])).toMatchObject({ code: 0, stdout: '3\n' })
   })
+
+  it(
+    'G5 G14 G17: a page that is killed while it asks comes back with the dialog; the tray logs in ahead of time',
+    { timeout: 90_000 },
+    async () => {
+      const page = await desktop.page()
+      const url = await openOrders(page)
+      await expire(page)
+      const held = keepPsql(url, ['-c', 'select 1'])
+      await loginOf(page).waitFor()
+      await loginOf(page).getByLabel('Password').fill('typed before')
+      await desktop.ask('losePage', { reason: 'killed' })
+      await until(
+        async () =>
+          (await loginOf(page).isVisible()) && (await loginOf(page).getByLabel('Password').inputValue()) === '',
+        'the page is new, and asks',
+      )
+      expect(held.isRunning).toBe(true)
+      await logIn(page, ALICE)
+      expect(await held.ended).toMatchObject({ code: 0, stdout: '1\n' })
+      const { tray } = await desktop.untilSeen(
+        (seen) => seen.tray[0]!.labels.some((label) => /min left, log in again…$/.test(label)),
+        'the tray counts down',
+      )
+      await desktop.ask('clickTray', { label: tray[0]!.labels.find((label) => label.endsWith('log in again…')) })
+      await loginOf(page)
+        .getByText(/Your login is good for another/)
+        .waitFor()
+      await logIn(page, ALICE)
+    },
+  )
 
   it(
     'G9 G17: a window closed while a login is asked answers nobody; opened again it asks again',

@@ -8,7 +8,7 @@ import { classNames } from '../../components/class-names.ts'
 import { ConfirmDialog } from '../../components/confirm-dialog.tsx'
 import { CopyButton } from '../../components/copy.tsx'
 import { StateBadge } from '../../components/state-mark.tsx'
-import { formatAddress } from '../../format.ts'
+import { formatAddress, sentence } from '../../format.ts'
 import { navigate } from '../../navigation.ts'
 import { askLogin, useCall } from '../../state/call.ts'
 import { note } from '../../state/overlays.ts'
@@ -72,7 +72,7 @@ function StateLine({ gateway, onChange }: { gateway: GatewayDetail; onChange: ()
   return (
     <div className={classNames(styles.state, isBad && styles.bad)} role="status">
       <span className={styles.stateText} dir="auto">
-        {reasonOf(gateway)}
+        {sentence(reasonOf(gateway))}
       </span>
       {needsLogin && (
         <Button kind="primary" size="small" disabled={!isLive} onClick={() => askLogin(gateway.profile)}>

@@ -34,6 +34,9 @@ const commands = {
   },
   clickNotification: ({ index }: { index: number }) => system.notifications[index]?.emit('click'),
   windowDo: ({ verb }: { verb: 'close' | 'blur' | 'focus' | 'minimize' | 'hide' }) => windows[0]?.[verb](),
+  /** The renderer process ends, as Electron tells it; what the page knew is gone with the reload that follows. */
+  losePage: ({ reason }: { reason: 'killed' | 'crashed' | 'oom' }) =>
+    windows[0]?.webContents.emit('render-process-gone', {}, { reason, exitCode: 9 }),
   answerDialog: ({ response }: { response: number }) => record.dialogAnswers.push(response),
   quit: () => app.quit(),
   /** Any message on any channel, from any frame: what a compromised page could send at worst. */
