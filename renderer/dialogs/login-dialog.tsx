@@ -29,9 +29,7 @@ export function LoginDialog() {
       initialFocus={() => ssoButton.current ?? firstField.current}
       onClose={() => task && cancelLogin(task)}
     >
-      {task && (
-        <LoginBody key={task.prompt.requestId} task={task} firstField={firstField} ssoButton={ssoButton} />
-      )}
+      {task && <LoginBody key={task.prompt.requestId} task={task} firstField={firstField} ssoButton={ssoButton} />}
     </Dialog>
   )
 }

@@ -8,7 +8,8 @@ import { classNames } from '../../components/class-names.ts'
 import { ConfirmDialog } from '../../components/confirm-dialog.tsx'
 import { CopyButton } from '../../components/copy.tsx'
 import { StateBadge } from '../../components/state-mark.tsx'
-import { formatAddress, sentence } from '../../format.ts'
+import { asSentence } from '../../dialogs/as-sentence.ts'
+import { formatAddress } from '../../format.ts'
 import { navigate } from '../../navigation.ts'
 import { askLogin, useCall } from '../../state/call.ts'
 import { note } from '../../state/overlays.ts'
@@ -72,7 +73,7 @@ function StateLine({ gateway, onChange }: { gateway: GatewayDetail; onChange: ()
   return (
     <div className={classNames(styles.state, isBad && styles.bad)} role="status">
       <span className={styles.stateText} dir="auto">
-        {sentence(reasonOf(gateway))}
+        {asSentence(reasonOf(gateway))}
       </span>
       {needsLogin && (
         <Button kind="primary" size="small" disabled={!isLive} onClick={() => askLogin(gateway.profile)}>
