@@ -100,8 +100,24 @@ export class LoginRequests {
     logins.coolDown.end()
     const request = (logins.open ??= this.#create(profile, wanting, 0))
     request.isTouched = true
+    return this.#moveTo(request, host)
+  }
+
+  /**
+   * Moves an open request to another host of the same person (a window of its own for it). It stays untouched: the move is no
+   * sign of anybody (G8).
+   * @throws PosternError `not_found` if it is over, or is being filled in where it is
+   */
+  move(profile: string, requestId: string, host: Host): LoginPrompt {
+    const request = this.#of(profile).open
+    if (request?.id !== requestId || (request.isTouched && !request.who.is(host.id)))
+      throw new PosternError('not_found', 'this login is over, or is being answered elsewhere')
+    return this.#moveTo(request, host)
+  }
+
+  #moveTo(request: OpenRequest, host: Host): LoginPrompt {
     request.who.ask(request.prompt, host)
-    this.#options.onChanged(profile.name)
+    this.#options.onChanged(request.profile.name)
     return request.prompt
   }
 
