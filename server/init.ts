@@ -5,7 +5,9 @@ import { chmod, mkdir, readdir, rm, rmdir, stat, writeFile } from 'node:fs/promi
 import path from 'node:path'
 import { PosternError } from '../shared/errors.ts'
 import { newSetupCode } from './accounts/setup-code.ts'
-import { createCas, openAuthority } from './ca/authority.ts'
+import { openAuthority } from './ca/authority.ts'
+import { caFileOf, writeCaFile } from './ca/ca-file.ts'
+import { createCas } from './ca/cas.ts'
 import type { ServerConfig } from './config.ts'
 import { createMasterKey } from './secrets/master-key.ts'
 import type { Clock } from './seams.ts'
@@ -52,9 +54,9 @@ export async function initialise(config: ServerConfig, { now }: { now: Clock }):
         await createCas(db, masterKey, config.cluster, now())
         return openAuthority(db, masterKey, now)
       })
-      const caFile = path.join(config.dataDir, 'ca.pem')
+      const caFile = caFileOf(config.dataDir)
       files.push(caFile)
-      await writeFile(caFile, authority.serverCaPem)
+      await writeCaFile(config.dataDir, authority.serverCaPem)
       return {
         cluster: config.cluster,
         address: `${reachableHost(config.listen.host)}:${config.listen.port}`,

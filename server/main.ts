@@ -90,11 +90,19 @@ settingsFlags(program.command('start'))
           .once('end', () => resolve('parent gone'))
           .once('error', () => resolve('parent gone'))
     })
-    const ready = { cluster: config.cluster, address: server.address, fingerprint: server.fingerprint }
+    const { address, fingerprint, oldFingerprint } = server
+    const ready = {
+      ...{ cluster: config.cluster, address, fingerprint },
+      ...(oldFingerprint === undefined ? {} : { oldFingerprint }),
+    }
     print(
       flags.json
         ? JSON.stringify(ready)
-        : `Postern access server of cluster ${ready.cluster} listens on ${ready.address}\nCA fingerprint ${ready.fingerprint}`,
+        : `Postern access server of cluster ${ready.cluster} listens on ${ready.address}\nCA fingerprint ${ready.fingerprint}${
+            oldFingerprint === undefined
+              ? ''
+              : `\n  until the rotation is finished also ${oldFingerprint} (postern admin ca status)`
+          }`,
     )
     await server.stop(await ended)
     // The process ends by itself now: anything else that held the loop would be a leak.

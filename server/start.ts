@@ -10,13 +10,16 @@ import { takeProcessLock } from '../link/process-lock.ts'
 import { createAccessCheck } from './access/access-check.ts'
 import { createCredentialStore } from './access/credentials.ts'
 import { createAuditLog } from './audit/audit-log.ts'
-import { openAuthority } from './ca/authority.ts'
+import { fingerprintOf, openAuthority, type Authority } from './ca/authority.ts'
+import { writeCaFile } from './ca/ca-file.ts'
+import { createCaRotation } from './ca/rotation.ts'
+import type { ServerTls } from './ca/server-tls.ts'
 import type { ServerConfig } from './config.ts'
 import { createControlStreams } from './control/hub.ts'
 import { createPostgresEngine } from './engines/postgres/engine.ts'
 import { createTcpEngine } from './engines/tcp/engine.ts'
 import { createReportError } from './report-error.ts'
-import { openPublicPort } from './router/public-port.ts'
+import { openPublicPort, type PortIdentity } from './router/public-port.ts'
 import { serveRouteConnection } from './router/route-connection.ts'
 import type { Clock } from './seams.ts'
 import { createSessions } from './sessions/sessions.ts'
@@ -36,7 +39,10 @@ const TARGET_DIAL_TIMEOUT_MS = 10_000
 export type RunningServer = {
   /** HOST:PORT that it listens on. */
   address: string
+  /** Of the server CA that signs. */
   fingerprint: string
+  /** While the CAs are rotated: of the one before it, which counts too (C7). */
+  oldFingerprint: string | undefined
   /** Graceful and bounded; idempotent. @param why for the audit log */
   stop(why: string): Promise<void>
 }
@@ -87,11 +93,22 @@ export async function startServer(
     }),
     tcp: createTcpEngine({ audit, reportError, dialTimeoutMs: TARGET_DIAL_TIMEOUT_MS, now }),
   }
+  const caRotation = createCaRotation({
+    ...{ db, masterKey, authority, now },
+    cluster: config.cluster,
+    serverNames: config.serverNames,
+    publish: async (material) => {
+      port.setIdentity(portIdentity(material, authority))
+      await refreshCaFile(config, authority, log)
+      log.info({ fingerprint: authority.fingerprint }, 'the CAs were changed')
+    },
+  })
   const web = await createWebApp({
     ...{
       db,
       masterKey,
       authority,
+      caRotation,
       access,
       sessions,
       control,
@@ -114,8 +131,7 @@ export async function startServer(
   const running = new Set<Promise<void>>()
   const port = await openPublicPort({
     ...config.listen,
-    material: await authority.serverTls(config.serverNames),
-    clientCas: authority.trustedUserCas().map((certificate) => certificate.toString()),
+    ...portIdentity(await authority.serverTls(config.serverNames), authority),
     log,
     onConnection: (socket, alpn, transport) => {
       if (alpn === ALPN.web || alpn === ALPN.control) {
@@ -131,6 +147,7 @@ export async function startServer(
     },
   })
   opened.defer(() => port.destroy())
+  await refreshCaFile(config, authority, log)
 
   const sweeper = setInterval(() => {
     sessions.sweep().catch((error: unknown) => log.error({ err: error }, 'the sweep of sessions failed'))
@@ -155,9 +172,26 @@ export async function startServer(
   return {
     address: `${port.host.includes(':') ? `[${port.host}]` : port.host}:${port.port}`,
     fingerprint: authority.fingerprint,
+    oldFingerprint: oldFingerprintOf(authority),
     stop: (why) => (stopped ??= stop(why)),
   }
 }
+
+const portIdentity = (material: ServerTls, authority: Authority): PortIdentity => ({
+  material,
+  clientCas: authority.trustedUserCas().map((certificate) => certificate.toString()),
+})
+
+function oldFingerprintOf(authority: Authority): string | undefined {
+  const old = authority.cas.old.find(({ kind }) => kind === 'server')
+  return old && fingerprintOf(old.certificate)
+}
+
+/** The file is a copy for people and scripts: a server that cannot write it still serves. */
+const refreshCaFile = (config: ServerConfig, authority: Authority, log: Logger): Promise<void> =>
+  writeCaFile(config.dataDir, authority.serverCaPem).catch((error: unknown) =>
+    log.error({ err: error }, 'the CA file could not be written; it may name an old CA'),
+  )
 
 /** Waits for what runs now, at most that long. */
 async function settledWithin(running: ReadonlySet<Promise<unknown>>, graceMs: number): Promise<void> {

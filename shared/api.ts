@@ -12,6 +12,20 @@ export const PERMISSION_LEVELS = ['none', 'viewer', 'editor', 'admin'] as const
 export const PermissionLevel = z.enum(PERMISSION_LEVELS)
 export type PermissionLevel = z.infer<typeof PermissionLevel>
 
+/**
+ * Server CAs that a client is to trust from now on, PEM, the one that signs first (C7). A client believes it only over a
+ * connection that it verified by those that it trusts already.
+ */
+const ServerCas = z.array(Pem).min(1).max(16).optional()
+
+/** What answers say about trust besides their own fields; a client looks for it in every answer. */
+export const TrustNews = z.object({
+  cas: ServerCas,
+  /** The user certificate that was presented rests on an old user CA: POST /v1/login/certificate gives another one. */
+  renewCertificate: z.boolean().optional(),
+})
+export type TrustNews = z.infer<typeof TrustNews>
+
 // --- before the login (ALPN http/1.1) ---------------------------------------------------------------------------------
 
 /** GET /v1/cluster */
@@ -27,6 +41,7 @@ export const ClusterInfo = z.object({
       sso: z.object({ name: z.string().min(1).max(60) }).nullable(),
     })
     .optional(),
+  cas: ServerCas,
   serverTime: Time,
 })
 export type ClusterInfo = z.infer<typeof ClusterInfo>
@@ -58,6 +73,7 @@ export const LoginResponse = z.object({
   /** PEM of the user certificate. */
   certificate: z.string(),
   expiresAt: Time,
+  cas: ServerCas,
   serverTime: Time,
 })
 export type LoginResponse = z.infer<typeof LoginResponse>
@@ -105,6 +121,18 @@ export type SsoFinishRequest = z.infer<typeof SsoFinishRequest>
 
 // --- after the login (ALPN postern-control, user certificate) ---------------------------------------------------------
 
+/**
+ * POST /v1/login/certificate: the same login with the same end, signed by the user CA that signs now (C7). The login rests on
+ * it once it was presented.
+ */
+export const CertificateRequest = z.strictObject({ csr: Pem })
+export const CertificateResponse = z.object({
+  certificate: z.string(),
+  expiresAt: Time,
+  ...TrustNews.shape,
+  serverTime: Time,
+})
+
 /** GET /v1/me */
 export const Me = z.object({
   cluster: Name,
@@ -115,6 +143,7 @@ export const Me = z.object({
   expiresAt: Time,
   totp: z.boolean(),
   roles: z.array(z.object({ role: Name, until: Time.nullable() })),
+  ...TrustNews.shape,
   serverTime: Time,
 })
 export type Me = z.infer<typeof Me>
@@ -161,6 +190,7 @@ export const RouteResponse = z.object({
   routeId: z.string(),
   certificate: z.string(),
   expiresAt: Time,
+  ...TrustNews.shape,
   serverTime: Time,
 })
 export type RouteResponse = z.infer<typeof RouteResponse>
@@ -201,6 +231,7 @@ export const AUDIT_EVENTS = [
   'login.succeeded',
   'login.failed',
   'login.ended',
+  'login.renewed',
   'access.denied',
   'session.start',
   'session.active',
@@ -381,6 +412,31 @@ export const AdminLists = {
   resources: z.object({ resources: z.array(ResourceSpec), serverTime: Time }),
   grants: z.object({ grants: z.array(GrantSpec), serverTime: Time }),
 } as const
+
+/** GET /v1/admin/ca, and what POST /v1/admin/ca/rotate and …/finish answer (C7). */
+export const CaStatus = z.object({
+  state: z.enum(['idle', 'rotating']),
+  cas: z.array(
+    z.object({
+      kind: z.enum(['user', 'server']),
+      id: z.string(),
+      /** `sha256:HEX` of the DER. */
+      fingerprint: z.string(),
+      createdAt: Time,
+      expiresAt: Time,
+      /** `trusted`: signs nothing more, trusted until `finish`. */
+      use: z.enum(['signs', 'trusted']),
+    }),
+  ),
+  /** Living logins and route certificates that rest on the old user CA. */
+  onOldCa: z.object({ logins: z.number().int(), routes: z.number().int() }),
+  /** Until when clients that know only a server CA before this one find the way by themselves; null: they do not. */
+  crossUntil: Time.nullable(),
+  serverTime: Time,
+})
+export type CaStatus = z.infer<typeof CaStatus>
+/** `force`: although logins rest on the old user CA; they are ended. */
+export const FinishRotationRequest = z.strictObject({ force: z.boolean().default(false) })
 
 /** Every error of the API has this body; `code` is one of shared/errors.ts. */
 export const ApiError = z.object({

@@ -15,7 +15,7 @@ const NOT_BEFORE_LEEWAY_MS = 60_000
 
 export type AccessOptions = {
   db: Db
-  authority: Pick<Authority, 'trustedUserCas'>
+  authority: Pick<Authority, 'issuerOf'>
   cluster: string
   now: Clock
 }
@@ -27,7 +27,10 @@ export function createAccessCheck({ db, authority, cluster, now }: AccessOptions
   return {
     async authenticate(certificateDer, kind, { allowExpired = false } = {}) {
       const certificate = parseCertificate(certificateDer)
-      if (!authority.trustedUserCas().some((ca) => certificate.checkIssued(ca) && certificate.verify(ca.publicKey)))
+      const issuer = authority.issuerOf(certificate)
+      // One of ours before a rotation was finished: a login (or for a route: the login's own certificate) helps (C7).
+      if (issuer?.standing === 'dropped') throw droppedCa(kind)
+      if (!issuer)
         throw new PosternError('bad_certificate', 'this certificate was not issued by this cluster; log in to it first')
       if (certificate.ca) throw new PosternError('bad_certificate', 'this is the certificate of a CA, not of a client')
       if (certificate.validFromDate.getTime() > now().getTime() + NOT_BEFORE_LEEWAY_MS)
@@ -116,6 +119,11 @@ function parseCertificate(der: Buffer | undefined): X509Certificate {
     throw new PosternError('bad_certificate', 'the client certificate cannot be read', { cause })
   }
 }
+
+const droppedCa = (kind: Identity['kind']): PosternError =>
+  kind === 'user'
+    ? new PosternError('login_expired', 'the CA that this login rests on was dropped; log in again')
+    : new PosternError('certificate_expired', 'the CA that this route certificate rests on was dropped')
 
 /** A user certificate ends with its login, so only a login helps; a route's is reissued without a person. */
 const expired = (kind: Identity['kind']): PosternError =>

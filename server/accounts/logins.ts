@@ -36,6 +36,8 @@ export type Peer = { host: string; address: string }
 /** What a login answers, without the server time that the API adds. */
 export type OpenedLogin = Omit<LoginResponse, 'serverTime'>
 
+export type RenewedLogin = Pick<LoginResponse, 'certificate' | 'expiresAt'>
+
 export interface Logins {
   /** @throws PosternError `bad_request`, `rate_limited`, `bad_credentials`, `user_disabled`, `totp_required`, `totp_invalid` */
   logIn(request: LoginRequest, peer: Peer): Promise<OpenedLogin>
@@ -46,6 +48,11 @@ export interface Logins {
   logInWithSso(request: SsoFinishRequest, peer: Peer): Promise<OpenedLogin>
   /** The first administrator. @throws PosternError `bad_request`, `rate_limited`, `setup_code_invalid`, `conflict` */
   setUp(request: SetupRequest, peer: Peer): Promise<OpenedLogin>
+  /**
+   * The same login on another key, signed by the CA that signs now (C7).
+   * @throws PosternError `bad_request` for a request that is none
+   */
+  renewCertificate(login: { user: string; loginId: string; loginEndsAt: Date }, csr: string, peer: Peer): RenewedLogin
   /** Ends one login, or with `everywhere` all of the person's; their sessions are over when it resolves (S8). */
   logOut(user: string, loginId: string, everywhere: boolean): Promise<void>
 }
@@ -64,6 +71,11 @@ export function createLogins(options: LoginsOptions): Logins {
     const loginId = randomUUID()
     const start = now()
     const end = new Date(Math.floor((start.getTime() + ttlMs) / 1000) * 1000)
+    const certificate = authority.issueUserCertificate(
+      { kind: 'user', cluster, user: user.name, loginId },
+      publicKey,
+      end,
+    )
     await trx
       .insertInto('logins')
       .values({
@@ -74,13 +86,9 @@ export function createLogins(options: LoginsOptions): Logins {
         expires_at: end.toISOString(),
         ended_at: null,
         ended_reason: null,
+        ca_id: certificate.caId,
       })
       .execute()
-    const certificate = authority.issueUserCertificate(
-      { kind: 'user', cluster, user: user.name, loginId },
-      publicKey,
-      end,
-    )
     return {
       cluster,
       user: user.name,
@@ -88,6 +96,7 @@ export function createLogins(options: LoginsOptions): Logins {
       loginId,
       certificate: certificate.pem,
       expiresAt: certificate.notAfter.toISOString(),
+      cas: [...authority.serverCaPems],
     }
   }
 
@@ -172,6 +181,16 @@ export function createLogins(options: LoginsOptions): Logins {
           })
         }),
       )
+    },
+
+    renewCertificate({ user, loginId, loginEndsAt }, csr, peer) {
+      const { pem, notAfter, caId } = authority.issueUserCertificate(
+        { kind: 'user', cluster, user, loginId },
+        parseCsr(csr),
+        loginEndsAt,
+      )
+      audit.record({ event: 'login.renewed', user, login: loginId, address: peer.address, detail: { ca: caId } })
+      return { certificate: pem, expiresAt: notAfter.toISOString() }
     },
 
     async logOut(user, loginId, everywhere) {

@@ -1,5 +1,5 @@
 // The server's own TLS key and certificate: made once, kept sealed in the store, reissued at a start when it runs out
-// soon, when the server's names changed, or when another CA signs. Called by authority.ts.
+// soon, when the server's names changed, or when another CA signs. Called by authority.ts and rotation.ts.
 import { generateKeyPairSync, X509Certificate } from 'node:crypto'
 import { z } from 'zod'
 import type { MasterKey } from '../secrets/master-key.ts'
@@ -7,7 +7,8 @@ import { Secret } from '../secrets/secret.ts'
 import type { Clock } from '../seams.ts'
 import { readSetting, writeSetting } from '../store/settings.ts'
 import type { Db } from '../store/store.ts'
-import { signCertificate, type Issuer } from './certificate.ts'
+import { crossSentUntil, type SigningCa } from './cas.ts'
+import { signCertificate } from './certificate.ts'
 
 const DAY_MS = 86_400_000
 const LIFE_MS = 365 * DAY_MS
@@ -17,7 +18,7 @@ const REISSUE_BEFORE_MS = 30 * DAY_MS
 const BACKDATE_MS = DAY_MS
 const SEAL_CONTEXT = 'settings:value:server_tls'
 
-/** PEM: the private key, and the certificate with its CA behind it (C8). */
+/** PEM: the private key, and the certificate with its CA behind it (C8), after a rotation with cross certificates between. */
 export type ServerTls = { key: string; cert: string }
 
 const Stored = z.object({ names: z.array(z.string()), certificate: z.string(), keySealed: z.string() })
@@ -26,19 +27,19 @@ type Options = {
   db: Db
   masterKey: MasterKey
   now: Clock
-  ca: Issuer & { pem: string }
+  ca: SigningCa
   names: readonly string[]
 }
 
 /** The stored material if it is still good for these names, else new one. */
 export async function openServerTls(options: Options): Promise<ServerTls> {
-  const { db, masterKey, ca } = options
+  const { db, masterKey } = options
   const text = await readSetting(db, 'server_tls')
   const stored = text === undefined ? undefined : Stored.parse(JSON.parse(text))
   if (stored !== undefined && isGood(stored, options)) {
     return {
       key: masterKey.open(stored.keySealed, SEAL_CONTEXT).reveal(),
-      cert: stored.certificate + ca.pem,
+      cert: stored.certificate + chainOf(options),
     }
   }
   const made = issue(options)
@@ -51,8 +52,15 @@ export async function openServerTls(options: Options): Promise<ServerTls> {
       keySealed: masterKey.seal(new Secret(made.key), SEAL_CONTEXT),
     } satisfies z.input<typeof Stored>),
   )
-  return { key: made.key, cert: made.certificate + ca.pem }
+  return { key: made.key, cert: made.certificate + chainOf(options) }
 }
+
+/**
+ * What is sent behind the certificate. The cross certificates first: of several issuers that were sent, TLS libraries take the
+ * first; whoever trusts the CA itself finds it in its own store before it looks at what was sent.
+ */
+const chainOf = ({ ca, now }: Options): string =>
+  [...ca.crossPems.filter((cross) => crossSentUntil(cross) > now()), ca.pem].join('')
 
 function isGood(stored: z.output<typeof Stored>, { now, ca, names }: Options): boolean {
   const certificate = new X509Certificate(stored.certificate)

@@ -13,13 +13,17 @@ import { CLIENT_HELLO_MAX_BYTES, peekClientHello } from './client-hello.ts'
 const HELLO_TIMEOUT_MS = 10_000
 const HANDSHAKE_TIMEOUT_MS = 10_000
 
-export type PublicPortOptions = {
-  host: string
-  port: number
+/** What the handshakes of the port go by; a rotation of the CAs replaces it (C7). */
+export type PortIdentity = {
   /** The server's key and certificate with its CA behind it, PEM (C8). */
   material: { key: string; cert: string }
   /** Names of the CAs in the certificate request, PEM; verification itself is access-check's. */
   clientCas: string[]
+}
+
+export type PublicPortOptions = PortIdentity & {
+  host: string
+  port: number
   /** A finished handshake over `transport`; `alpn` is one of ours. The callee owns the socket. */
   onConnection: (socket: tls.TLSSocket, alpn: Alpn, transport: net.Socket) => void
   log: Logger
@@ -28,6 +32,11 @@ export type PublicPortOptions = {
 export interface PublicPort {
   readonly host: string
   readonly port: number
+  /**
+   * New handshakes go by this from now on; connections that live go on as they are. Nothing changes if it cannot be used.
+   * @throws Error if it is no key with its certificate
+   */
+  setIdentity(identity: PortIdentity): void
   /** Stops accepting at once; connections that live go on. */
   stopAccepting(): void
   /** Stops accepting and drops every connection. */
@@ -57,21 +66,17 @@ export async function openPublicPort(options: PublicPortOptions): Promise<Public
   /** By the other end's address, under which the TLS socket above it is known, too. */
   const sockets = new Map<string, net.Socket>()
   const common: tls.TlsOptions = {
-    ...options.material,
-    minVersion: 'TLSv1.3',
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     // Runs for every ClientHello; what the peek chose must be what TLS agrees on, or a client could be served without
     // the certificate check that its ALPN name needs.
     ALPNCallback: ({ protocols }) => listenerFor(protocols)?.alpn,
   }
-  const web = tls.createServer(common)
+  const web = tls.createServer({ ...common, ...contextsOf(options).web })
   const route = tls.createServer({
     ...common,
-    ca: options.clientCas,
+    ...contextsOf(options).route,
     requestCert: true,
     rejectUnauthorized: false,
-    // A resumed session would carry the identity of its first handshake (C4): no tickets on connections with one.
-    secureOptions: constants.SSL_OP_NO_TICKET,
   })
   for (const [server, kind] of [[web, 'web'] as const, [route, 'route'] as const]) {
     server.on('secureConnection', (socket) => {
@@ -122,12 +127,32 @@ export async function openPublicPort(options: PublicPortOptions): Promise<Public
   return {
     host: address.address,
     port: address.port,
+    setIdentity: (identity) => {
+      const contexts = contextsOf(identity)
+      // Tried first: both listeners change, or none.
+      for (const context of [contexts.web, contexts.route]) tls.createSecureContext(context)
+      web.setSecureContext(contexts.web)
+      route.setSecureContext(contexts.route)
+    },
     stopAccepting: () => void stopAccepting(),
     destroy: async () => {
       const stopped = stopAccepting()
       for (const socket of sockets.values()) socket.destroy()
       await stopped
     },
+  }
+}
+
+/** All that the TLS contexts of the two listeners are made of: setSecureContext forgets what it is not given again. */
+function contextsOf({ material, clientCas }: PortIdentity): {
+  web: tls.SecureContextOptions
+  route: tls.SecureContextOptions
+} {
+  const web = { ...material, minVersion: 'TLSv1.3' as const }
+  return {
+    web,
+    // A resumed session would carry the identity of its first handshake (C4): no tickets on connections with one.
+    route: { ...web, ca: clientCas, secureOptions: constants.SSL_OP_NO_TICKET },
   }
 }
 

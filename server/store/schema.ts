@@ -14,7 +14,18 @@ export interface Tables {
     certificate_pem: string
     key_sealed: string
     created_at: string
+    /** `active` signs; `trusted` is the one before it, while a rotation goes on (C7). */
     state: 'active' | 'trusted'
+    /** Server CA only: certificates in which its predecessors vouch for it, newest first. */
+    cross_pem: string | null
+  }
+  /** For the record, and to tell their certificates from strangers': CAs that sign and are trusted no more, without keys. */
+  dropped_cas: {
+    id: string
+    kind: 'user' | 'server'
+    certificate_pem: string
+    created_at: string
+    dropped_at: string
   }
   users: {
     name: string
@@ -42,6 +53,19 @@ export interface Tables {
     expires_at: string
     ended_at: string | null
     ended_reason: string | null
+    /** The user CA of the certificate that this login presented last. */
+    ca_id: string | null
+  }
+  routes: {
+    id: string
+    login_id: string
+    resource: string
+    protocol: string
+    account: string
+    created_at: string
+    /** The user CA and the end of the route's latest certificate. */
+    ca_id: string | null
+    certificate_ends_at: string | null
   }
   /** Logins at the identity provider that are under way. */
   sso_requests: {
@@ -55,7 +79,6 @@ export interface Tables {
     created_at: string
     expires_at: string
   }
-  routes: { id: string; login_id: string; resource: string; protocol: string; account: string; created_at: string }
   sessions: {
     id: string
     route_id: string

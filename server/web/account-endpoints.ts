@@ -1,14 +1,21 @@
 // Endpoints for people's own account: who am I, log out, password, TOTP.
-import { LogoutRequest, PasswordRequest, TotpConfirmRequest, TotpStartRequest } from '../../shared/api.ts'
+import {
+  CertificateRequest,
+  LogoutRequest,
+  PasswordRequest,
+  TotpConfirmRequest,
+  TotpStartRequest,
+} from '../../shared/api.ts'
 import { readHeldRoles } from '../access/records.ts'
-import { signedIn, type Endpoint } from './endpoint.ts'
+import { signedIn, trustNews, type Endpoint } from './endpoint.ts'
 
 export const accountEndpoints: readonly Endpoint[] = [
   signedIn({
     method: 'GET',
     path: '/v1/me',
     level: 'none',
-    handle: async ({ parts, actor }) => {
+    handle: async (request) => {
+      const { parts, actor } = request
       const { email, totp_sealed } = await parts.db
         .selectFrom('users')
         .select(['email', 'totp_sealed'])
@@ -24,8 +31,20 @@ export const accountEndpoints: readonly Endpoint[] = [
         expiresAt: actor.loginEndsAt.toISOString(),
         totp: totp_sealed !== null,
         roles: roles.map(({ role, until }) => ({ role: role.name, until: until?.toISOString() ?? null })),
+        ...trustNews(request),
       }
     },
+  }),
+  signedIn({
+    method: 'POST',
+    path: '/v1/login/certificate',
+    level: 'none',
+    input: CertificateRequest,
+    handle: ({ parts, actor, peer }, { csr }) =>
+      Promise.resolve({
+        ...parts.logins.renewCertificate(actor, csr, peer),
+        cas: [...parts.authority.serverCaPems],
+      }),
   }),
   signedIn({
     method: 'POST',

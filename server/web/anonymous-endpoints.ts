@@ -24,6 +24,7 @@ export const anonymousEndpoints: readonly Endpoint[] = [
         version: parts.version,
         protocolVersion: PROTOCOL_VERSION,
         login: { password: true, sso: parts.sso ? { name: parts.sso.name } : null },
+        cas: [...parts.authority.serverCaPems],
       }),
   }),
   anonymous({

@@ -2,10 +2,11 @@
 // it does. web-app.ts walks the table; no endpoint exists outside of it (W1).
 import type { Logger } from 'pino'
 import type { z } from 'zod'
-import type { PermissionLevel } from '../../shared/api.ts'
+import type { PermissionLevel, TrustNews } from '../../shared/api.ts'
 import type { Logins, Peer } from '../accounts/logins.ts'
 import type { OwnAccount } from '../accounts/own-account.ts'
 import type { Authority } from '../ca/authority.ts'
+import type { CaRotation } from '../ca/rotation.ts'
 import type { MasterKey } from '../secrets/master-key.ts'
 import type { AccessCheck, AuditLog, AuditReader, Clock, ControlHub, ReportError, SessionControl } from '../seams.ts'
 import type { SsoLogins } from '../sso/sso-logins.ts'
@@ -15,13 +16,21 @@ import type { Db } from '../store/store.ts'
 export type EndpointAccess = 'anonymous' | PermissionLevel
 
 /** Who calls, as the store knows them at this moment. */
-export type Actor = { user: string; level: PermissionLevel; loginId: string; loginEndsAt: Date }
+export type Actor = {
+  user: string
+  level: PermissionLevel
+  loginId: string
+  loginEndsAt: Date
+  /** The certificate was signed by a user CA that signs no more (C7). */
+  isOnOldCa: boolean
+}
 
 /** What the handlers stand on. */
 export type ApiParts = {
   db: Db
   masterKey: MasterKey
   authority: Authority
+  caRotation: CaRotation
   access: AccessCheck
   sessions: SessionControl
   control: ControlHub
@@ -43,6 +52,12 @@ export type ApiParts = {
 export type ApiRequest = { parts: ApiParts; params: Record<string, string>; peer: Peer; signal: AbortSignal }
 
 export type Answer = Record<string, unknown>
+
+/** What an answer to a signed-in person says about the CAs (C7). */
+export const trustNews = ({ parts, actor }: ApiRequest & { actor: Actor }): TrustNews => ({
+  cas: [...parts.authority.serverCaPems],
+  renewCertificate: actor.isOnOldCa,
+})
 
 export type Endpoint = {
   method: 'GET' | 'POST' | 'DELETE'

@@ -3,6 +3,7 @@
 import { accountEndpoints } from './account-endpoints.ts'
 import { adminEndpoints } from './admin-endpoints.ts'
 import { anonymousEndpoints } from './anonymous-endpoints.ts'
+import { caEndpoints } from './ca-endpoints.ts'
 import type { Endpoint } from './endpoint.ts'
 import { routeEndpoints } from './route-endpoints.ts'
 
@@ -11,4 +12,5 @@ export const ENDPOINTS: readonly Endpoint[] = [
   ...accountEndpoints,
   ...routeEndpoints,
   ...adminEndpoints,
+  ...caEndpoints,
 ]

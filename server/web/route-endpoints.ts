@@ -7,7 +7,7 @@ import { readHeldRoles, readResources } from '../access/records.ts'
 import { viewOf } from '../access/roles.ts'
 import { parseCsr } from '../ca/csr.ts'
 import type { Db } from '../store/store.ts'
-import { signedIn, type Actor, type Endpoint } from './endpoint.ts'
+import { signedIn, trustNews, type Actor, type Endpoint } from './endpoint.ts'
 
 export const routeEndpoints: readonly Endpoint[] = [
   signedIn({
@@ -28,7 +28,8 @@ export const routeEndpoints: readonly Endpoint[] = [
     path: '/v1/routes',
     level: 'none',
     input: RouteRequest,
-    handle: async ({ parts, actor }, { csr, ...wanted }) => {
+    handle: async (request, { csr, ...wanted }) => {
+      const { parts, actor } = request
       const publicKey = parseCsr(csr)
       const now = parts.now()
       const { allowance } = await requireAccount(parts.db, { user: actor.user, ...wanted }, now)
@@ -39,7 +40,13 @@ export const routeEndpoints: readonly Endpoint[] = [
         parts.routeTtlMs,
         [actor.loginEndsAt, allowance.until],
       )
-      return { routeId, certificate: certificate.pem, expiresAt: certificate.notAfter.toISOString() }
+      const expiresAt = certificate.notAfter.toISOString()
+      await parts.db
+        .updateTable('routes')
+        .set({ ca_id: certificate.caId, certificate_ends_at: expiresAt })
+        .where('id', '=', routeId)
+        .execute()
+      return { routeId, certificate: certificate.pem, expiresAt, ...trustNews(request) }
     },
   }),
   signedIn({

@@ -14,6 +14,7 @@ const EXPECTED: Record<string, 'anonymous' | PermissionLevel> = {
   'POST /v1/sso/finish': 'anonymous',
   'POST /v1/setup': 'anonymous',
   'GET /v1/me': 'none',
+  'POST /v1/login/certificate': 'none',
   'POST /v1/logout': 'none',
   'POST /v1/account/password': 'none',
   'POST /v1/account/totp': 'none',
@@ -31,6 +32,9 @@ const EXPECTED: Record<string, 'anonymous' | PermissionLevel> = {
   'DELETE /v1/admin/roles/:name': 'editor',
   'DELETE /v1/admin/resources/:name': 'editor',
   'DELETE /v1/admin/grants/:user/:role': 'admin',
+  'GET /v1/admin/ca': 'admin',
+  'POST /v1/admin/ca/rotate': 'admin',
+  'POST /v1/admin/ca/finish': 'admin',
 }
 
 let server: TestServer

@@ -28,6 +28,7 @@ import { createAccessCheck } from '../../../server/access/access-check.ts'
 import { openAuthority, type Authority } from '../../../server/ca/authority.ts'
 import { createControlStreams, type ControlStreams } from '../../../server/control/hub.ts'
 import type { ControlTimings } from '../../../server/control/stream.ts'
+import { createCaRotation } from '../../../server/ca/rotation.ts'
 import { loadConfig, type ServerConfig } from '../../../server/config.ts'
 import { initialise, type Initialised } from '../../../server/init.ts'
 import { loadMasterKey, type MasterKey } from '../../../server/secrets/master-key.ts'
@@ -174,7 +175,14 @@ export async function startTestServer(
   let errorIds = 0
   const log = pino({ level: 'info' }, { write: (line) => void logLines.push(line) })
   const control = createControlStreams({ limits: config.controlStreams, log })
+  const caRotation = createCaRotation({
+    ...{ db: store.db, masterKey, authority, now },
+    cluster: config.cluster,
+    serverNames: config.serverNames,
+    publish: (fresh) => Promise.resolve(port.setSecureContext({ ...fresh, minVersion: 'TLSv1.3' })),
+  })
   const app = await createWebApp({
+    caRotation,
     db: store.db,
     masterKey,
     authority,

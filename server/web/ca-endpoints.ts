@@ -1,0 +1,54 @@
+// Endpoints of the CAs: which there are, rotate, finish (C7). For administrators only; every change is audited.
+import { FinishRotationRequest } from '../../shared/api.ts'
+import { fingerprintOf } from '../ca/authority.ts'
+import type { KnownCa } from '../ca/cas.ts'
+import { signedIn, type Actor, type ApiRequest, type Endpoint } from './endpoint.ts'
+
+export const caEndpoints: readonly Endpoint[] = [
+  signedIn({
+    method: 'GET',
+    path: '/v1/admin/ca',
+    level: 'admin',
+    handle: ({ parts }) => parts.caRotation.status(),
+  }),
+  signedIn({
+    method: 'POST',
+    path: '/v1/admin/ca/rotate',
+    level: 'admin',
+    handle: async (request) => {
+      const { made, old } = await request.parts.caRotation.rotate()
+      for (const ca of made) audit(request, ca, 'created')
+      for (const ca of old) audit(request, ca, 'signs no more')
+      return request.parts.caRotation.status()
+    },
+  }),
+  signedIn({
+    method: 'POST',
+    path: '/v1/admin/ca/finish',
+    level: 'admin',
+    input: FinishRotationRequest,
+    handle: async (request, { force }) => {
+      const { parts, actor } = request
+      const { dropped, endedLogins } = await parts.caRotation.finish(force)
+      for (const ca of dropped) audit(request, ca, force ? 'dropped by force' : 'dropped')
+      for (const { user, loginId } of endedLogins)
+        parts.audit.record({
+          event: 'login.ended',
+          user,
+          login: loginId,
+          detail: { reason: 'ca dropped', by: actor.user },
+        })
+      await Promise.all(endedLogins.map(({ loginId }) => parts.sessions.endLogin(loginId, 'revoked')))
+      return parts.caRotation.status()
+    },
+  }),
+]
+
+const audit = ({ parts, actor, peer }: ApiRequest & { actor: Actor }, ca: KnownCa, change: string): void =>
+  parts.audit.record({
+    event: 'admin.change',
+    user: actor.user,
+    login: actor.loginId,
+    address: peer.address,
+    detail: { kind: `${ca.kind} CA`, name: ca.id, fingerprint: fingerprintOf(ca.certificate), change },
+  })
