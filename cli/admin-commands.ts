@@ -31,15 +31,45 @@ export function addAdminCommands(program: Command, context: Context): void {
     context,
   )
   addGrantCommands(admin.command('grant').description('Grants: who has which role until when.'), context)
-  for (const name of ['token', 'ca'])
-    admin
-      .command(name)
-      .description('Not there yet.')
-      .allowUnknownOption()
-      .allowExcessArguments()
-      .action(() => {
-        throw notThereYet(`postern admin ${name}`)
-      })
+  addCaCommands(admin.command('ca').description('The CAs of the cluster and their rotation.'), context)
+  admin
+    .command('token')
+    .description('Not there yet.')
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .action(() => {
+      throw notThereYet('postern admin token')
+    })
+}
+
+function addCaCommands(ca: Command, context: Context): void {
+  withExamples(
+    ca
+      .command('status')
+      .description('Which CAs there are, what each does, and what still rests on the old ones.')
+      .addOption(profileOption())
+      .addOption(jsonOption()),
+    'postern admin ca status',
+  ).action(async (options: object) => (await import('./commands/admin-ca.ts')).showCas(context, options))
+  withExamples(
+    ca
+      .command('rotate')
+      .description('Makes new CAs. They sign from now on; the old ones stay trusted until "finish". Interrupts nobody.')
+      .addOption(profileOption())
+      .addOption(jsonOption()),
+    'postern admin ca rotate',
+  ).action(async (options: object) => (await import('./commands/admin-ca.ts')).rotateCas(context, options))
+  withExamples(
+    ca
+      .command('finish')
+      .description('Drops the old CAs. Refused while logins or gateways rest on them; "status" counts those.')
+      .addOption(
+        new Option('--force', 'drop them now: such logins end with their sessions (for a key that somebody else has)'),
+      )
+      .addOption(profileOption())
+      .addOption(jsonOption()),
+    'postern admin ca finish',
+  ).action(async (options: object) => (await import('./commands/admin-ca.ts')).finishRotation(context, options))
 }
 
 function addUserCommands(user: Command, context: Context): void {

@@ -21,6 +21,7 @@ import { readEphemeralRange } from './gateways/ports.ts'
 import { createGatewayReports } from './gateways/reports.ts'
 import type { Home } from './home.ts'
 import { createDesktopKeyProtection, type KeyStorePort } from './profiles/desktop-key-protection.ts'
+import { createCertificateRenewal } from './profiles/certificate-renewal.ts'
 import { plainKeyProtection } from './profiles/key-protection.ts'
 import { askLoginWays, logIn } from './profiles/login.ts'
 import type { Profile } from './profiles/profile.ts'
@@ -245,6 +246,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     now,
     onProblem,
     onCaChanged: (profile) => dropLogin(profile, `${profile.name} has another CA now`),
+    onCertificateAged: createCertificateRenewal({ now, signal: lifetime.signal, log }),
     onChanged: onProfileChanged,
     noteStep: (profile) => logSteps(log.child({ profile })),
   })

@@ -32,6 +32,6 @@ export function parseAddress(text: string): Address {
 /** An access server that a profile trusts. */
 export type Cluster = {
   address: Address
-  /** The CA that its certificate must come from, PEM. */
-  caPem: string
+  /** The CAs that its certificate may come from, PEM; never none. Several while they are rotated (C7). */
+  caPems: readonly string[]
 }

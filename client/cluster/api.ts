@@ -6,10 +6,12 @@ import { isErrorCode, PosternError } from '../../shared/errors.ts'
 import { ALPN, type UserIdentity } from '../../shared/names.ts'
 import { errorFromBody } from '../error-body.ts'
 import type { Address, Cluster } from './address.ts'
+import { chainOf } from './chain.ts'
 import { explainDateError, type NoteServerTime } from './clock.ts'
 import { exchange, type ApiRequest } from './exchange.ts'
 import type { KeyedCertificate } from './keyed-certificate.ts'
 import { anonymousContext, connectTls, isDateError, unreachable } from './tls.ts'
+import { hearTrust, type HeardTrust } from './trust-news.ts'
 
 export type ApiContext = {
   cluster: Cluster
@@ -17,6 +19,8 @@ export type ApiContext = {
   certificate?: KeyedCertificate<UserIdentity> | undefined
   now: () => number
   noteServerTime: NoteServerTime
+  /** Told what a good answer said about trust (C7). */
+  noteTrust: (heard: HeardTrust) => void
   signal: AbortSignal
 }
 
@@ -34,14 +38,19 @@ export async function callApi<T>(context: ApiContext, call: ApiRequest, schema: 
     const { socket } = await connectTls({
       address: cluster.address,
       alpn: certificate ? ALPN.control : ALPN.web,
-      context: certificate?.context ?? anonymousContext(cluster.caPem),
+      context: certificate?.contextFor(cluster.caPems) ?? anonymousContext(cluster.caPems),
       signal,
     })
+    // Before the exchange, which closes the socket.
+    const chain = chainOf(socket)
     const { status, json } = await exchange(socket, cluster.address, call, signal)
     noteTime(json, context.noteServerTime)
     if (status >= 400) throw refusalOf(status, json, cluster.address)
     const answer = schema.safeParse(json)
-    if (answer.success) return answer.data
+    if (answer.success) {
+      context.noteTrust(hearTrust(json, chain, cluster.address))
+      return answer.data
+    }
     throw new PosternError('protocol', `the access server answered ${call.path} in a form that is not understood`, {
       cause: answer.error,
     })

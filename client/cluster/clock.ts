@@ -1,13 +1,10 @@
 // The server's clock as this machine knows it (C6): an offset, learnt from every answer that carries `serverTime`. Minutes
 // off break nothing; a day off refuses the login and names both clocks, also where TLS itself fails because of it.
-import type { TLSSocket } from 'node:tls'
-import { X509Certificate } from 'node:crypto'
-import { isIP } from 'node:net'
 import { ClusterInfo } from '../../shared/api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import { ALPN } from '../../shared/names.ts'
 import type { Cluster } from './address.ts'
-import { chainOf } from './chain.ts'
+import { chainOf, leadsToTrusted } from './chain.ts'
 import { exchange } from './exchange.ts'
 import { anonymousContext, connectTls } from './tls.ts'
 
@@ -66,11 +63,11 @@ export async function explainDateError(
     const { socket } = await connectTls({
       address: cluster.address,
       alpn: ALPN.web,
-      context: anonymousContext(cluster.caPem),
+      context: anonymousContext(cluster.caPems),
       signal,
       isVerified: false,
     })
-    if (!isSignedFor(socket, cluster)) {
+    if (!leadsToTrusted(chainOf(socket), cluster)) {
       socket.destroy()
       return dateError
     }
@@ -87,20 +84,4 @@ export async function explainDateError(
       `the server's clock says ${clockText(serverMs)}): its administrator has to renew it`,
     { cause: dateError },
   )
-}
-
-/** Whether the chain that the server sent leads to the trusted CA by signatures, and its first certificate names the host. */
-function isSignedFor(socket: TLSSocket, { address, caPem }: Cluster): boolean {
-  const ca = new X509Certificate(caPem)
-  const [leaf, ...issuers] = chainOf(socket)
-  if (!leaf) return false
-  const isNamed = isIP(address.host) === 0 ? leaf.checkHost(address.host) : leaf.checkIP(address.host)
-  if (isNamed === undefined) return false
-  let current = leaf
-  for (const issuer of [...issuers, ca]) {
-    if (current.checkIssued(ca) && current.verify(ca.publicKey)) return true
-    if (!issuer.ca || !current.checkIssued(issuer) || !current.verify(issuer.publicKey)) return false
-    current = issuer
-  }
-  return false
 }

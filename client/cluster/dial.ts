@@ -35,7 +35,7 @@ export async function dialRoute(options: {
     const { socket, transport } = await connectTls({
       address: cluster.address,
       alpn,
-      context: certificate.context,
+      context: certificate.contextFor(cluster.caPems),
       signal,
     })
     const link = linkOf(socket, transport)

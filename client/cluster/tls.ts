@@ -11,9 +11,9 @@ export const TLS_VERSION = 'TLSv1.3'
 /** TCP keep-alive after that much silence, in ms. */
 const KEEP_ALIVE_MS = 30_000
 
-/** A context without a client certificate that trusts one CA. */
-export const anonymousContext = (caPem: string): SecureContext =>
-  createSecureContext({ ca: caPem, minVersion: TLS_VERSION, maxVersion: TLS_VERSION })
+/** A context without a client certificate that trusts these CAs. */
+export const anonymousContext = (caPems: readonly string[]): SecureContext =>
+  createSecureContext({ ca: [...caPems], minVersion: TLS_VERSION, maxVersion: TLS_VERSION })
 
 export type TlsOptions = {
   address: Address

@@ -65,7 +65,8 @@ export async function openControlStream(options: StreamOptions): Promise<Control
   try {
     const startedMs = options.now()
     const { address } = cluster
-    const { socket } = await connectTls({ address, alpn: ALPN.control, context: certificate.context, signal })
+    const context = certificate.contextFor(cluster.caPems)
+    const { socket } = await connectTls({ address, alpn: ALPN.control, context, signal })
     return await upgrade(socket, startedMs, options, signal)
   } catch (error) {
     if (options.signal.aborted) throw options.signal.reason

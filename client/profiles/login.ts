@@ -78,7 +78,7 @@ async function obtainLogin(
   const { keyPem, csrPem } = await createKeyRequest(commonName)
   const answer = await profile.callAnonymously(call(csrPem), LoginResponse, signal)
   const certificate = buildKeyedCertificate(
-    { certificatePem: answer.certificate, keyPem, caPem: profile.cluster.caPem },
+    { certificatePem: answer.certificate, keyPem, caPems: profile.cluster.caPems },
     'user',
   )
   checkUserIdentity(certificate.identity, profile.name, answer.user)

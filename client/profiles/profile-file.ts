@@ -10,16 +10,15 @@ import { Name } from '../../shared/names.ts'
 import { writeFileAtomically } from '../atomic-file.ts'
 import { parseAddress } from '../cluster/address.ts'
 import { buildKeyedCertificate, type KeyedCertificate } from '../cluster/keyed-certificate.ts'
-import { parseCa } from '../cluster/trust.ts'
+import { parseCa } from '../cluster/ca.ts'
 import type { UserIdentity } from '../../shared/names.ts'
 import type { KeyProtection } from './key-protection.ts'
 
-export const StoredProfile = z.strictObject({
-  version: z.literal(1),
+const Ca = z.string().refine(isCa, 'not a CA certificate')
+const common = {
   profile: Name,
   /** HOST:PORT */
   address: z.string().refine(isAddress, 'not HOST:PORT'),
-  caPem: z.string().refine(isCa, 'not a CA certificate'),
   user: z.string().max(63).nullable(),
   level: PermissionLevel.nullable(),
   /** Whether the last login needed a TOTP code. */
@@ -33,7 +32,21 @@ export const StoredProfile = z.strictObject({
   clockOffsetMs: z.number(),
   /** When the person last turned to it, in ms since the epoch: the latest one is the current profile. */
   usedAtMs: z.number(),
-})
+}
+/** Version 1 knew one CA only; what is written is version 2. */
+export const StoredProfile = z.discriminatedUnion('version', [
+  z.strictObject({
+    ...common,
+    version: z.literal(2),
+    /** CAs that the server may be trusted by, PEM, the one that signs first (C7). */
+    caPems: z.array(Ca).min(1).readonly(),
+  }),
+  z.strictObject({ ...common, version: z.literal(1), caPem: Ca }).transform(({ caPem, ...rest }) => ({
+    ...rest,
+    version: 2 as const,
+    caPems: [caPem] as readonly string[],
+  })),
+])
 export type StoredProfile = z.infer<typeof StoredProfile>
 export type UserCertificate = KeyedCertificate<UserIdentity>
 
@@ -112,7 +125,7 @@ export async function readUserCertificate(
     const split = text.indexOf('-----BEGIN CERTIFICATE-----')
     const keyPem = await keys.open(text.slice(0, Math.max(split, 0)))
     const certificatePem = text.slice(Math.max(split, 0))
-    const certificate = buildKeyedCertificate({ keyPem, certificatePem, caPem: stored.caPem }, 'user')
+    const certificate = buildKeyedCertificate({ keyPem, certificatePem, caPems: stored.caPems }, 'user')
     checkUserIdentity(certificate.identity, stored.profile, stored.user)
     return certificate
   } catch (error) {

@@ -8,7 +8,8 @@ import { parseAddress, type Cluster } from '../cluster/address.ts'
 import { callApi } from '../cluster/api.ts'
 import { createServerClock, type ServerClock } from '../cluster/clock.ts'
 import type { ApiRequest } from '../cluster/exchange.ts'
-import { fingerprintOf } from '../cluster/trust.ts'
+import { fingerprintOf } from '../cluster/ca.ts'
+import type { HeardTrust } from '../cluster/trust-news.ts'
 import { SingleFlight } from '../renewal/single-flight.ts'
 import { MachineRun, type NoteStep } from '../state-machine.ts'
 import type { KeyProtection } from './key-protection.ts'
@@ -36,6 +37,11 @@ export class Profile {
   readonly #onChanged: (profile: Profile) => void
   readonly #states: MachineRun<ProfileState, ProfileFacts, string>
   readonly #askingTime = new SingleFlight<unknown>()
+  readonly #onCertificateAged: (profile: Profile) => void
+  readonly #onProblem: (text: string, cause: unknown) => void
+  /** The last write of the profile's files: each starts from what the one before it left. */
+  #storing: Promise<unknown> = Promise.resolve()
+  #couldNotStoreCas = false
   #stored: StoredProfile
   #certificate: UserCertificate | undefined
   #loginsUnderWay = 0
@@ -44,6 +50,7 @@ export class Profile {
   #isOver = false
   /** Why the server refuses this person. */
   #refusal: PosternError | undefined
+  #isRemoved = false
   #isOffline = false
   #isLive = false
   #resourcesVersion = 0
@@ -57,6 +64,9 @@ export class Profile {
     /** Told when something of `view()` may be another than before; time alone tells nobody. */
     onChanged: (profile: Profile) => void
     noteStep: NoteStep
+    /** The server wants the user certificate to be had anew (C7). */
+    onCertificateAged: (profile: Profile) => void
+    onProblem: (text: string, cause: unknown) => void
   }) {
     this.name = options.stored.profile
     this.#dir = options.dir
@@ -65,6 +75,8 @@ export class Profile {
     this.#stored = options.stored
     this.#certificate = options.certificate
     this.#onChanged = options.onChanged
+    this.#onCertificateAged = options.onCertificateAged
+    this.#onProblem = options.onProblem
     const clock = createServerClock(options.now, options.stored.clockOffsetMs)
     this.clock = {
       ...clock,
@@ -78,7 +90,7 @@ export class Profile {
   }
 
   get cluster(): Cluster {
-    return { address: parseAddress(this.#stored.address), caPem: this.#stored.caPem }
+    return { address: parseAddress(this.#stored.address), caPems: this.#stored.caPems }
   }
 
   get user(): string | null {
@@ -98,8 +110,9 @@ export class Profile {
     return this.#stored.usedAtMs
   }
 
+  /** Of the CA that signs. */
   get fingerprint(): string {
-    return fingerprintOf(this.#stored.caPem)
+    return fingerprintOf(this.#stored.caPems[0] ?? '')
   }
 
   /** The user certificate that is worth presenting: there, not past its end by the server's clock, not ended by the server. */
@@ -231,16 +244,32 @@ export class Profile {
   /** Publishes a login that has succeeded, stored first: what a host is told must survive a crash. */
   async signIn(signing: Signing): Promise<void> {
     const { certificate, ...person } = signing
-    const stored = { ...this.#stored, ...person, clockOffsetMs: this.clock.offsetMs(), usedAtMs: this.#now() }
-    await writeUserCertificate(this.#dir, this.name, certificate, this.#keys)
-    await writeProfileFile(this.#dir, stored)
-    this.#stored = stored
-    this.#certificate = certificate
-    this.#isEnded = false
-    this.#isOver = false
-    this.#refusal = undefined
-    this.#isOffline = false
+    await this.#inTurn(async () => {
+      await writeUserCertificate(this.#dir, this.name, certificate, this.#keys)
+      await this.#write({ ...person, clockOffsetMs: this.clock.offsetMs(), usedAtMs: this.#now() })
+      this.#certificate = certificate
+      this.#isEnded = false
+      this.#isOver = false
+      this.#refusal = undefined
+      this.#isOffline = false
+    })
     this.#changed()
+  }
+
+  /**
+   * The same login with another certificate (C7), stored first. Nothing happens if the login is another one by now, or over.
+   * @returns whether it took the place of `current`
+   */
+  replaceCertificate(current: UserCertificate, fresh: UserCertificate): Promise<boolean> {
+    return this.#inTurn(async () => {
+      if (!this.#presents(current)) return false
+      await writeUserCertificate(this.#dir, this.name, fresh, this.#keys)
+      // Logged out while it was written: that removes the file after this.
+      if (!this.#presents(current)) return false
+      this.#certificate = fresh
+      this.#changed()
+      return true
+    })
   }
 
   async signOut(): Promise<void> {
@@ -249,38 +278,34 @@ export class Profile {
     this.#isOver = false
     this.#refusal = undefined
     this.#changed()
-    await removeUserCertificate(this.#dir, this.name)
+    await this.#inTurn(() => removeUserCertificate(this.#dir, this.name))
   }
 
   /** The person turns to it: it is the current profile from now on. */
   async use(): Promise<void> {
-    const stored = { ...this.#stored, usedAtMs: this.#now() }
-    await writeProfileFile(this.#dir, stored)
-    this.#stored = stored
+    await this.#store({ usedAtMs: this.#now() })
     this.#changed()
   }
 
   /** What the server says of its identity provider; stored where it is news, so that the next login dialog has the button at once. */
   async learnSso(sso: StoredProfile['sso']): Promise<void> {
     if (sso?.name === this.#stored.sso?.name) return
-    const stored = { ...this.#stored, sso }
-    await writeProfileFile(this.#dir, stored)
-    this.#stored = stored
+    await this.#store({ sso })
     this.#onChanged(this)
   }
 
   /** Forgets the login and removes the files. */
   async remove(): Promise<void> {
     await this.signOut()
-    await removeProfileFiles(this.#dir, this.name)
+    await this.#inTurn(() => {
+      this.#isRemoved = true
+      return removeProfileFiles(this.#dir, this.name)
+    })
   }
 
   /** Another address or CA for this cluster, on the person's word. Another CA takes the login of the old one with it. */
-  async trust(address: string, caPem: string): Promise<void> {
-    const isOtherCa = caPem !== this.#stored.caPem
-    const stored = { ...this.#stored, address, caPem, usedAtMs: this.#now() }
-    await writeProfileFile(this.#dir, stored)
-    this.#stored = stored
+  async trust(address: string, caPems: readonly string[], isOtherCa: boolean): Promise<void> {
+    await this.#store({ address, caPems, usedAtMs: this.#now() })
     this.#changed()
     if (isOtherCa) await this.signOut()
   }
@@ -324,26 +349,82 @@ export class Profile {
     this.#onChanged(this)
   }
 
+  /** Writes of the profile's files one at a time, so that none undoes another. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#storing.then(work)
+    this.#storing = turn.catch(() => undefined)
+    return turn
+  }
+
+  #store(change: Partial<StoredProfile>): Promise<void> {
+    return this.#inTurn(() => this.#write(change))
+  }
+
+  /** Stores a change of what is stored now, then publishes it in one assignment. In turn only. */
+  async #write(change: Partial<StoredProfile>): Promise<void> {
+    // An answer that was under way must not bring the files back.
+    if (this.#isRemoved) return
+    const stored = { ...this.#stored, ...change }
+    await writeProfileFile(this.#dir, stored)
+    this.#stored = stored
+  }
+
+  /** Trusts the CAs that the server names over a verified connection, and those only, from the next connection on (C7). */
+  async #trustAsTold(caPems: readonly string[]): Promise<void> {
+    if (caPems.join() === this.#stored.caPems.join()) return
+    try {
+      await this.#store({ caPems })
+      this.#couldNotStoreCas = false
+      this.#onChanged(this)
+    } catch (error) {
+      // What is known goes on being trusted, and the next answer says it again.
+      if (!this.#couldNotStoreCas)
+        this.#onProblem(`the CAs of ${this.name} have changed and could not be stored`, error)
+      this.#couldNotStoreCas = true
+    }
+  }
+
   async #call<T>(
     call: ApiRequest,
     schema: z.ZodType<T>,
     certificate: UserCertificate | undefined,
     signal: AbortSignal,
   ): Promise<T> {
+    let heard: HeardTrust | undefined
+    const { cluster } = this
     const context = {
-      cluster: this.cluster,
+      cluster,
       certificate,
       now: this.#now,
       noteServerTime: this.clock.note,
+      noteTrust: (news: HeardTrust) => {
+        heard = news
+      },
       signal,
     }
     try {
       const answer = await callApi(context, call, schema)
       this.noteReached(certificate !== undefined)
+      await this.#noteTrust(heard, cluster, certificate)
       return answer
     } catch (error) {
       this.noteFailure(error, certificate)
       throw error
     }
+  }
+
+  #presents(certificate: UserCertificate | undefined): boolean {
+    return certificate !== undefined && certificate === this.#certificate
+  }
+
+  async #noteTrust(
+    heard: HeardTrust | undefined,
+    asked: Cluster,
+    presented: UserCertificate | undefined,
+  ): Promise<void> {
+    // The person may have named another address or CA meanwhile: then this is old news.
+    const isOfNow = asked.caPems === this.#stored.caPems && asked.address.text === this.#stored.address
+    if (heard?.caPems && isOfNow) await this.#trustAsTold(heard.caPems)
+    if (heard?.isCertificateAged && this.#presents(presented)) this.#onCertificateAged(this)
   }
 }

@@ -2,7 +2,8 @@
 // Called by core.ts.
 import { PosternError } from '../../shared/errors.ts'
 import { parseAddress, type Address, type Cluster } from '../cluster/address.ts'
-import { askCluster, caByPin, parseCa } from '../cluster/trust.ts'
+import { parseCa } from '../cluster/ca.ts'
+import { askCluster, caByPin } from '../cluster/trust.ts'
 import type { KeyProtection } from './key-protection.ts'
 import type { NoteStep } from '../state-machine.ts'
 import { Profile } from './profile.ts'
@@ -30,8 +31,10 @@ type Options = {
   keys: KeyProtection
   now: () => number
   onProblem: (text: string, cause: unknown) => void
-  /** A known cluster got another CA: what was issued under the old one is void. */
+  /** A known cluster got another CA on the person's word: what was issued under the old one is void. Not by a rotation. */
   onCaChanged: (profile: Profile) => Promise<void>
+  /** The server wants a profile's user certificate to be had anew (C7). */
+  onCertificateAged: (profile: Profile) => void
   /** Something of a profile's view, or which one is the current one, may have changed. */
   onChanged: (profile: Profile) => void
   /** Told each change of a profile's state. */
@@ -39,7 +42,8 @@ type Options = {
 }
 
 export async function openProfiles(options: Options): Promise<Profiles> {
-  const { dir, keys, now, onProblem, onChanged, noteStep } = options
+  const { dir, keys, now, onProblem, onChanged, onCertificateAged, noteStep } = options
+  const seams = { dir, keys, now, onProblem, onChanged, onCertificateAged }
   const profiles = new Map<string, Profile>()
   // All at once: a key store that hangs is waited for one time only.
   const found = await Promise.all(
@@ -49,22 +53,21 @@ export async function openProfiles(options: Options): Promise<Profiles> {
     })),
   )
   for (const { stored, certificate } of found) {
-    const options = { dir, stored, certificate, keys, now, onChanged, noteStep: noteStep(stored.profile) }
-    profiles.set(stored.profile, new Profile(options))
+    profiles.set(stored.profile, new Profile({ ...seams, noteStep: noteStep(stored.profile), stored, certificate }))
   }
 
   const current = (): Profile | undefined => [...profiles.values()].sort((a, b) => b.usedAtMs - a.usedAtMs)[0]
 
-  /** The CA to trust: given, pinned, or the one already trusted for this very address. */
-  const chooseCa = async (
+  /** The CAs to trust: given, pinned, or those already trusted for this very address. */
+  const chooseCas = async (
     address: Address,
     asked: { caPem?: string | undefined; caPin?: string | undefined },
     signal: AbortSignal,
-  ): Promise<string> => {
-    if (asked.caPem !== undefined) return parseCa(asked.caPem)
+  ): Promise<readonly string[]> => {
+    if (asked.caPem !== undefined) return [parseCa(asked.caPem)]
     const known = [...profiles.values()].find((profile) => profile.cluster.address.text === address.text)
-    if (asked.caPin === undefined && known) return known.cluster.caPem
-    return caByPin(address, asked.caPin, signal)
+    if (asked.caPin === undefined && known) return known.cluster.caPems
+    return [await caByPin(address, asked.caPin, signal)]
   }
 
   return {
@@ -83,23 +86,25 @@ export async function openProfiles(options: Options): Promise<Profiles> {
     },
     async add(asked, signal) {
       const address = parseAddress(asked.address)
-      const cluster: Cluster = { address, caPem: await chooseCa(address, asked, signal) }
+      const cluster: Cluster = { address, caPems: await chooseCas(address, asked, signal) }
       let serverMs = now()
-      const info = await askCluster(cluster, now, (ms) => (serverMs = ms), signal)
+      const { info, caPems } = await askCluster(cluster, now, (ms) => (serverMs = ms), signal)
       const known = profiles.get(info.cluster)
       if (known) {
-        const isOtherCa = known.cluster.caPem !== cluster.caPem
-        await known.trust(address.text, cluster.caPem)
+        // In a rotation the person may name the new CA while the old one is known, or the other way round (C7): the server
+        // names both then.
+        const isOtherCa = ![...cluster.caPems, ...caPems].some((pem) => known.cluster.caPems.includes(pem))
+        await known.trust(address.text, caPems, isOtherCa)
         known.clock.note(serverMs)
         await known.learnSso(info.login?.sso ?? null)
         if (isOtherCa) await options.onCaChanged(known)
         return known
       }
       const stored = {
-        version: 1 as const,
+        version: 2 as const,
         profile: info.cluster,
         address: address.text,
-        caPem: cluster.caPem,
+        caPems,
         user: null,
         level: null,
         totp: false,
@@ -108,15 +113,7 @@ export async function openProfiles(options: Options): Promise<Profiles> {
         usedAtMs: now(),
       }
       await writeProfileFile(dir, stored)
-      const profile = new Profile({
-        dir,
-        stored,
-        certificate: undefined,
-        keys,
-        now,
-        onChanged,
-        noteStep: noteStep(stored.profile),
-      })
+      const profile = new Profile({ ...seams, noteStep: noteStep(stored.profile), stored, certificate: undefined })
       profiles.set(profile.name, profile)
       onChanged(profile)
       return profile

@@ -68,7 +68,7 @@ export async function issueRouteCertificate(
   const body = { resource: route.resource, protocol: route.protocol, account: route.account, csr: csrPem }
   const answer = await profile.callSignedIn({ method: 'POST', path: '/v1/routes', body }, RouteResponse, signal)
   const certificate = buildKeyedCertificate(
-    { certificatePem: answer.certificate, keyPem, caPem: profile.cluster.caPem },
+    { certificatePem: answer.certificate, keyPem, caPems: profile.cluster.caPems },
     'route',
   )
   const { cluster, user: name, routeId } = certificate.identity

@@ -21,7 +21,7 @@ const UPGRADE_DEADLINE_MS = 10_000
 /** Clients have next to nothing to say, in bytes. */
 const CLIENT_MESSAGE_MAX_BYTES = 4096
 
-type Parts = Pick<ApiParts, 'access' | 'db' | 'audit' | 'now' | 'version' | 'reportError' | 'log'>
+type Parts = Pick<ApiParts, 'access' | 'authority' | 'db' | 'audit' | 'now' | 'version' | 'reportError' | 'log'>
 
 export type ControlUpgrade = {
   /** Whether this request is for the control stream, as the HTTP server asks before it gives up its socket. */

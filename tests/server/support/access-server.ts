@@ -179,7 +179,10 @@ export async function startTestServer(
     ...{ db: store.db, masterKey, authority, now },
     cluster: config.cluster,
     serverNames: config.serverNames,
-    publish: (fresh) => Promise.resolve(port.setSecureContext({ ...fresh, minVersion: 'TLSv1.3' })),
+    publish: (fresh) => {
+      port.setSecureContext({ ...fresh, minVersion: 'TLSv1.3' })
+      return Promise.resolve()
+    },
   })
   const app = await createWebApp({
     caRotation,
