@@ -416,7 +416,7 @@ export const AdminLists = {
 /** GET /v1/admin/ca, and what POST /v1/admin/ca/rotate and …/finish answer (C7). */
 export const CaStatus = z.object({
   state: z.enum(['idle', 'rotating']),
-  cas: z.array(
+  authorities: z.array(
     z.object({
       kind: z.enum(['user', 'server']),
       id: z.string(),
@@ -432,6 +432,7 @@ export const CaStatus = z.object({
   onOldCa: z.object({ logins: z.number().int(), routes: z.number().int() }),
   /** Until when clients that know only a server CA before this one find the way by themselves; null: they do not. */
   crossUntil: Time.nullable(),
+  ...TrustNews.shape,
   serverTime: Time,
 })
 export type CaStatus = z.infer<typeof CaStatus>

@@ -32,15 +32,17 @@ async function callAndPrint(
   })
 }
 
-/** Without the server's time, which says nothing about CAs. */
-const jsonOf = ({ state, cas, onOldCa, crossUntil }: CaStatus): object => ({ state, cas, onOldCa, crossUntil })
+/** Without what is for the core's ears only. */
+const jsonOf = ({ state, authorities, onOldCa, crossUntil }: CaStatus): object => ({
+  ...{ state, authorities, onOldCa, crossUntil },
+})
 
 const COLUMNS = ['CA', 'ID', 'USE', 'CREATED', 'EXPIRES', 'FINGERPRINT'].map((title) => ({ title }))
 
 function textOf(status: CaStatus): string {
   const table = formatTable(
     COLUMNS,
-    status.cas.map((ca) => [ca.kind, ca.id, ca.use, dayOf(ca.createdAt), dayOf(ca.expiresAt), ca.fingerprint]),
+    status.authorities.map((ca) => [ca.kind, ca.id, ca.use, dayOf(ca.createdAt), dayOf(ca.expiresAt), ca.fingerprint]),
   )
   return `${[adviceOf(status), ''].join('\n')}\n${table}`
 }

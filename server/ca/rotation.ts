@@ -2,7 +2,7 @@
 // old ones once nothing rests on them. Each is one transaction, then one publication to everything that runs. Called by the
 // administration API.
 import type { MasterKey } from '../secrets/master-key.ts'
-import type { CaStatus } from '../../shared/api.ts'
+import type { CaStatus, TrustNews } from '../../shared/api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { Clock } from '../seams.ts'
 import type { Db } from '../store/store.ts'
@@ -26,7 +26,7 @@ export type RotationOptions = {
 export type OnOldCa = CaStatus['onOldCa']
 
 export interface CaRotation {
-  status(): Promise<Omit<CaStatus, 'serverTime'>>
+  status(): Promise<Omit<CaStatus, 'serverTime' | keyof TrustNews>>
   /** @throws PosternError `conflict` while a rotation goes on */
   rotate(): Promise<{ made: readonly KnownCa[]; old: readonly KnownCa[] }>
   /**
@@ -66,7 +66,7 @@ export function createCaRotation(options: RotationOptions): CaRotation {
   return {
     async status() {
       const { user, server, old } = authority.cas
-      const view = (ca: KnownCa, use: 'signs' | 'trusted'): CaStatus['cas'][number] => ({
+      const view = (ca: KnownCa, use: 'signs' | 'trusted'): CaStatus['authorities'][number] => ({
         kind: ca.kind,
         id: ca.id,
         fingerprint: fingerprintOf(ca.certificate),
@@ -78,7 +78,7 @@ export function createCaRotation(options: RotationOptions): CaRotation {
       const sentUntil = cross === undefined ? undefined : crossSentUntil(cross)
       return {
         state: old.length === 0 ? 'idle' : 'rotating',
-        cas: [view(user, 'signs'), view(server, 'signs'), ...old.map((ca) => view(ca, 'trusted'))],
+        authorities: [view(user, 'signs'), view(server, 'signs'), ...old.map((ca) => view(ca, 'trusted'))],
         onOldCa: await countOnOldCa(db, old, now()),
         crossUntil: sentUntil !== undefined && sentUntil > now() ? sentUntil.toISOString() : null,
       }

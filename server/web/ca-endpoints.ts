@@ -2,14 +2,14 @@
 import { FinishRotationRequest } from '../../shared/api.ts'
 import { fingerprintOf } from '../ca/authority.ts'
 import type { KnownCa } from '../ca/cas.ts'
-import { signedIn, type Actor, type ApiRequest, type Endpoint } from './endpoint.ts'
+import { signedIn, trustNews, type Actor, type ApiRequest, type Endpoint } from './endpoint.ts'
 
 export const caEndpoints: readonly Endpoint[] = [
   signedIn({
     method: 'GET',
     path: '/v1/admin/ca',
     level: 'admin',
-    handle: ({ parts }) => parts.caRotation.status(),
+    handle: answer,
   }),
   signedIn({
     method: 'POST',
@@ -19,7 +19,8 @@ export const caEndpoints: readonly Endpoint[] = [
       const { made, old } = await request.parts.caRotation.rotate()
       for (const ca of made) audit(request, ca, 'created')
       for (const ca of old) audit(request, ca, 'signs no more')
-      return request.parts.caRotation.status()
+      // The certificate of this very call was signed by what is the old CA now.
+      return { ...(await answer(request)), renewCertificate: true }
     },
   }),
   signedIn({
@@ -39,10 +40,14 @@ export const caEndpoints: readonly Endpoint[] = [
           detail: { reason: 'ca dropped', by: actor.user },
         })
       await Promise.all(endedLogins.map(({ loginId }) => parts.sessions.endLogin(loginId, 'revoked')))
-      return parts.caRotation.status()
+      return answer(request)
     },
   }),
 ]
+
+async function answer(request: ApiRequest & { actor: Actor }) {
+  return { ...(await request.parts.caRotation.status()), ...trustNews(request) }
+}
 
 const audit = ({ parts, actor, peer }: ApiRequest & { actor: Actor }, ca: KnownCa, change: string): void =>
   parts.audit.record({

@@ -71,7 +71,7 @@ async function isVerified(...cas: string[]): Promise<boolean> {
 describe('rotate', () => {
   it('C7: makes both CAs anew and trusts the old ones on; the new ones sign at once', async () => {
     const before = await status()
-    expect([before.state, before.cas.length, before.onOldCa, before.crossUntil]).toEqual([
+    expect([before.state, before.authorities.length, before.onOldCa, before.crossUntil]).toEqual([
       'idle',
       2,
       { logins: 0, routes: 0 },
@@ -79,13 +79,13 @@ describe('rotate', () => {
     ])
     const answer = CaStatus.parse((await rotate()).body)
     expect(answer.state).toBe('rotating')
-    expect(answer.cas.map(({ kind, use }) => `${kind} ${use}`).sort()).toEqual([
+    expect(answer.authorities.map(({ kind, use }) => `${kind} ${use}`).sort()).toEqual([
       'server signs',
       'server trusted',
       'user signs',
       'user trusted',
     ])
-    for (const old of before.cas) expect(answer.cas).toContainEqual({ ...old, use: 'trusted' })
+    for (const old of before.authorities) expect(answer.authorities).toContainEqual({ ...old, use: 'trusted' })
     // root rotated on a certificate of the old CA, alice has one too.
     expect(answer.onOldCa).toEqual({ logins: 2, routes: 0 })
 
@@ -96,7 +96,7 @@ describe('rotate', () => {
     const again = await server.logIn('alice', 'correct horse alice')
     expect(caIdOf(again.certificate)?.standing).toBe('signs')
     expect(again.cas?.map((pem) => fingerprintOf(new X509Certificate(pem)))).toEqual([
-      answer.cas.find(({ kind, use }) => kind === 'server' && use === 'signs')?.fingerprint,
+      answer.authorities.find(({ kind, use }) => kind === 'server' && use === 'signs')?.fingerprint,
       server.made.fingerprint,
     ])
   })
@@ -129,7 +129,7 @@ describe('rotate', () => {
     const answers = await Promise.all([rotate(), rotate()])
     expect(answers.map(({ status }) => status).sort()).toEqual([200, 409])
     expect((await rotate()).body.error.text).toContain('postern admin ca finish')
-    expect((await status()).cas).toHaveLength(4)
+    expect((await status()).authorities).toHaveLength(4)
   })
 
   it('C1: the new keys lie in the store only sealed', async () => {
@@ -201,14 +201,14 @@ describe('finish', () => {
     await routeOf(moved)
     expect((await finish(false, movedAdmin)).status).toBe(200)
     const after = await status(movedAdmin)
-    expect([after.state, after.cas.map(({ use }) => use)]).toEqual(['idle', ['signs', 'signs']])
+    expect([after.state, after.authorities.map(({ use }) => use)]).toEqual(['idle', ['signs', 'signs']])
     expect((await me(moved)).status).toBe(200)
     expect((await finish(false, movedAdmin)).body.error.code).toBe('conflict')
   })
 
   it('C7: what was left of the old user CA needs a login, or for a route the login itself; its key is gone', async () => {
     const route = await routeOf(alice)
-    const oldIds = (await status()).cas.map(({ id }) => id)
+    const oldIds = (await status()).authorities.map(({ id }) => id)
     await rotate()
     const movedAdmin = await renewed(admin)
     await server.store.db.updateTable('logins').set({ ca_id: null }).execute()
