@@ -14,15 +14,15 @@ export type PermissionLevel = z.infer<typeof PermissionLevel>
 
 /**
  * Server CAs that a client is to trust from now on, PEM, the one that signs first (C7). A client believes it only over a
- * connection that it verified by those that it trusts already.
+ * connection that it verified by those that it trusts already; what it cannot read spoils no answer.
  */
-const ServerCas = z.array(Pem).min(1).max(16).optional()
+const ServerCas = z.array(Pem).min(1).max(16).optional().catch(undefined)
 
 /** What answers say about trust besides their own fields; a client looks for it in every answer. */
 export const TrustNews = z.object({
   cas: ServerCas,
   /** The user certificate that was presented rests on an old user CA: POST /v1/login/certificate gives another one. */
-  renewCertificate: z.boolean().optional(),
+  renewCertificate: z.boolean().optional().catch(undefined),
 })
 export type TrustNews = z.infer<typeof TrustNews>
 

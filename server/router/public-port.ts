@@ -151,7 +151,7 @@ function contextsOf({ material, clientCas }: PortIdentity): {
   const web = { ...material, minVersion: 'TLSv1.3' as const }
   return {
     web,
-    // A resumed session would carry the identity of its first handshake (C4): no tickets on connections with one.
+    // A resumed session would carry the identity of its first handshake (C4): nothing to resume by where one counts.
     route: { ...web, ca: clientCas, secureOptions: constants.SSL_OP_NO_TICKET },
   }
 }

@@ -92,9 +92,9 @@ it(
     // And somebody who connects all the while.
     const failures: string[] = []
     let connections = 0
-    let isOver = false
+    const over = new AbortController()
     const busy = (async () => {
-      while (!isOver) {
+      while (!over.signal.aborted) {
         const done = await psql(gateway.url, ['-c', 'select count(*) from orders'])
         connections += 1
         if (done.code !== 0 || done.stdout.trim() !== '100') failures.push(done.stderr || done.stdout)
@@ -120,7 +120,7 @@ it(
       // The core hears with its next reissue that the old CA is gone.
       await until(async () => (await storedCas(home)) === 1, 'the old CA is dropped here too', 30_000)
     } finally {
-      isOver = true
+      over.abort()
       await busy
       await holder.query('select pg_advisory_unlock(7)')
       await holder.end()

@@ -37,6 +37,8 @@ type Seen = {
   routes: string[]
   closedRoutes: string[]
   logouts: number
+  /** All API calls, with their bodies as they came. */
+  calls: { what: string; body: string }[]
   /** Connections on protocol ALPN names. */
   dials: { alpn: string; identity: Identity; isResumed: boolean; startup: Map<string, string> | undefined }[]
   cancels: Buffer[]
@@ -51,6 +53,7 @@ export class FakeAccessServer {
     routes: [],
     closedRoutes: [],
     logouts: 0,
+    calls: [],
     dials: [],
     cancels: [],
   }
@@ -84,6 +87,8 @@ export class FakeAccessServer {
   onControl: ((stream: WebSocket, identity: Identity) => void) | undefined
   /** Held before a route certificate is answered. */
   beforeRoute: (() => Promise<void>) | undefined
+  /** Added to every good answer: what the server says about its CAs. */
+  trustNews: { cas?: string[]; renewCertificate?: boolean } = {}
   /** Names everybody's certificates wrongly. */
   certificateUser: string | undefined
   port = 0
@@ -167,6 +172,7 @@ export class FakeAccessServer {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     let text = ''
     for await (const chunk of request) text += String(chunk)
+    this.seen.calls.push({ what: `${request.method ?? ''} ${request.url ?? ''}`, body: text })
     if (this.rawAnswer && (this.rawAnswer.path ?? request.url) === request.url) {
       const { body, contentType, cut } = this.rawAnswer
       if (cut === 'headers') {
@@ -181,7 +187,7 @@ export class FakeAccessServer {
     const [status, body] = await this.#handle(request, text === '' ? {} : Body.parse(JSON.parse(text)))
     const serverTime = new Date(this.now()).toISOString()
     response.writeHead(status, { 'content-type': 'application/json' })
-    response.end(JSON.stringify({ ...body, serverTime }))
+    response.end(JSON.stringify({ ...body, ...(status === 200 ? this.trustNews : {}), serverTime }))
   }
 
   async #handle(request: IncomingMessage, body: Record<string, string>): Promise<[number, object]> {
@@ -212,6 +218,12 @@ export class FakeAccessServer {
       ]
     }
     if (what === 'POST /v1/routes') return this.#issueRoute(identity, body)
+    if (what === 'GET /v1/me') {
+      const { cluster, user, loginId } = identity
+      const expiresAt = new Date(this.now() + this.userTtlMs).toISOString()
+      return [200, { cluster, user, email: null, level: 'none', loginId, expiresAt, totp: false, roles: [] }]
+    }
+    if (what === 'POST /v1/login/certificate' && identity.kind === 'user') return this.#renew(request, identity, body)
     const closing = /^POST \/v1\/routes\/([^/]+)\/close$/.exec(what)
     if (closing?.[1]) {
       this.seen.closedRoutes.push(closing[1])
@@ -253,6 +265,13 @@ export class FakeAccessServer {
     const identity = { kind: 'user' as const, cluster: this.cluster, user: 'alice', loginId }
     const { certificate, expiresAt } = this.#issue(identity, body['csr'] ?? '', this.userTtlMs)
     return [200, { cluster: this.cluster, user: 'alice', level: 'none', loginId, certificate, expiresAt }]
+  }
+
+  /** The same login again, to the same second. */
+  #renew(request: IncomingMessage, identity: Identity, body: Record<string, string>): [number, object] {
+    const notAfter = tlsSocketOf(request).getPeerX509Certificate()?.validToDate.getTime() ?? 0
+    const renewed = { ...identity, user: this.certificateUser ?? identity.user }
+    return [200, this.#issue(renewed, body['csr'] ?? '', notAfter - this.now())]
   }
 
   async #issueRoute(identity: Identity, body: Record<string, string>): Promise<[number, object]> {
