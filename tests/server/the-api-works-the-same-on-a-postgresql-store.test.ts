@@ -1,6 +1,9 @@
 // The way of a person through the API once more, with the server's store on a real PostgreSQL.
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { CaStatus } from '../../shared/api.ts'
 import {
+  ADMIN_PASSWORD,
+  derOf,
   grant,
   newKeyAndCsr,
   resource,
@@ -63,4 +66,24 @@ it('C2, C4, S8: set up, apply, log in with TOTP, get a route, change, log out, r
   expect((await server.call('GET', '/v1/me', { credentials: alice })).body.error.code).toBe('login_expired')
   expect((await server.call('DELETE', '/v1/admin/users/alice', { credentials: admin })).status).toBe(200)
   expect((await server.call('DELETE', '/v1/admin/users/root', { credentials: admin })).body.error.code).toBe('conflict')
+})
+
+it('C7: the CAs are rotated, counted and dropped; two rotations at once make one', async () => {
+  const admin = await server.logIn('root', ADMIN_PASSWORD)
+  const ca = async (method: 'GET' | 'POST', step: string, body?: object, credentials = admin) =>
+    server.call(method, `/v1/admin/ca${step}`, { credentials, ...(body === undefined ? {} : { body }) })
+  const rotations = await Promise.all([ca('POST', '/rotate'), ca('POST', '/rotate')])
+  expect(rotations.map(({ status }) => status).sort()).toEqual([200, 409])
+  // The logins of this test and of the one before it.
+  const refused = await ca('POST', '/finish')
+  expect([refused.status, refused.body.error.detail]).toEqual([409, { logins: 2, routes: 0 }])
+  const { key, csr } = newKeyAndCsr()
+  const renewed = await server.call('POST', '/v1/login/certificate', { credentials: admin, body: { csr } })
+  const moved = { ...admin, key, certificate: renewed.body.certificate }
+  expect(CaStatus.parse((await ca('GET', '', undefined, moved)).body).onOldCa).toEqual({ logins: 1, routes: 0 })
+  const forced = CaStatus.parse((await ca('POST', '/finish', { force: true }, moved)).body)
+  expect([forced.state, forced.authorities.map(({ use }) => use)]).toEqual(['idle', ['signs', 'signs']])
+  await expect(server.access.authenticate(derOf(admin.certificate), 'user')).rejects.toMatchObject({
+    code: 'login_expired',
+  })
 })

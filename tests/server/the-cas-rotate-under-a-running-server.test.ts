@@ -2,13 +2,20 @@
 import { execFileSync } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
-import { writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
 import tls from 'node:tls'
+import { Kysely, sql } from 'kysely'
+import { Migrator } from 'kysely/migration'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { CaStatus } from '../../shared/api.ts'
 import { ALPN } from '../../shared/names.ts'
 import { fingerprintOf, openAuthority } from '../../server/ca/authority.ts'
+import { migrationsFor } from '../../server/store/migrations/index.ts'
+import type { Tables } from '../../server/store/schema.ts'
+import { NodeSqliteDialect } from '../../server/store/sqlite.ts'
+import { openStore } from '../../server/store/store.ts'
 import {
   derOf,
   grant,
@@ -67,6 +74,44 @@ async function isVerified(...cas: string[]): Promise<boolean> {
   socket.destroy()
   return outcome === true
 }
+
+it('C8: the page on security lists every CA with what it signs and who trusts it', async () => {
+  const page = await readFile(new URL('../../docs/security.md', import.meta.url), 'utf8')
+  const rows = page.split('\n').filter((line) => /^\| \w+ CA +\|/.test(line))
+  expect(rows.map((row) => row.split('|')[1]?.trim().replace(' CA', '')).sort()).toEqual(
+    (await status()).authorities.map(({ kind }) => kind).sort(),
+  )
+  for (const row of rows) expect(row.split('|').filter((cell) => cell.trim() !== '')).toHaveLength(4)
+})
+
+it('C7: a store of before the first rotation is taken over: everything rests on the one user CA that there was', async () => {
+  const directory = await mkdtemp(path.join(tmpdir(), 'postern-before-'))
+  const file = path.join(directory, 'store.sqlite')
+  const before = new Kysely<Tables>({ dialect: new NodeSqliteDialect(file) })
+  const first = migrationsFor('sqlite')['0001-first-tables']
+  if (!first) throw new Error('the first migration is gone')
+  const provider = { getMigrations: () => Promise.resolve({ '0001-first-tables': first }) }
+  await new Migrator({ db: before, provider }).migrateToLatest()
+  for (const statement of [
+    sql`insert into ca_keys values ('u1', 'user', 'PEM', 'sealed', '2026-01-01', 'active'), ('s1', 'server', 'PEM', 'sealed', '2026-01-01', 'active')`,
+    sql`insert into users (name, level, created_at) values ('alice', 'none', '2026-01-01')`,
+    sql`insert into logins values ('l1', 'alice', 'here', '2026-01-01', '2026-01-02', null, null)`,
+    sql`insert into routes values ('r1', 'l1', 'orders', 'postgres', 'reader', '2026-01-01')`,
+  ])
+    await statement.execute(before)
+  await before.destroy()
+  const store = await openStore({ kind: 'sqlite', file })
+  const { db } = store
+  try {
+    expect(await db.selectFrom('logins').select(['id', 'ca_id']).execute()).toEqual([{ id: 'l1', ca_id: 'u1' }])
+    expect(await db.selectFrom('routes').select(['ca_id', 'certificate_ends_at']).execute()).toEqual([
+      { ca_id: 'u1', certificate_ends_at: null },
+    ])
+  } finally {
+    await store.close()
+    await rm(directory, { recursive: true, force: true })
+  }
+})
 
 describe('rotate', () => {
   it('C7: makes both CAs anew and trusts the old ones on; the new ones sign at once', async () => {
