@@ -60,6 +60,8 @@ export interface ControlHub {
   /** Roles, grants, resources or the person itself changed, for these people or for everybody. */
   accessChanged(users: ReadonlySet<string> | 'all'): void
   sessionEnded(session: EndedSession): void
+  /** A rotation of the CAs began or ended (C7). */
+  casChanged(): void
 }
 
 /** A route as the store has it, with the person and the login it belongs to. */

@@ -99,6 +99,7 @@ export async function startServer(
     serverNames: config.serverNames,
     publish: async (material) => {
       port.setIdentity(portIdentity(material, authority))
+      control.casChanged()
       await refreshCaFile(config, authority, log)
       log.info({ fingerprint: authority.fingerprint }, 'the CAs were changed')
     },

@@ -15,8 +15,8 @@ export const CONTROL_MESSAGE_MAX_BYTES = 64 * 1024
 
 const Time = z.iso.datetime()
 
-/** Why a login ended, at its time or before. */
-export const LOGIN_END_REASONS = ['logout', 'expired', 'disabled', 'removed'] as const
+/** Why a login ended, at its time or before; `ca`: the CA that it rested on was dropped. */
+export const LOGIN_END_REASONS = ['logout', 'expired', 'disabled', 'removed', 'ca'] as const
 export type LoginEndReason = (typeof LOGIN_END_REASONS)[number]
 
 /** Close codes of the stream beside RFC 6455's own (1001: the server stops): the login behind it is over, and how. */
@@ -27,6 +27,7 @@ export const CONTROL_CLOSE = {
   removed: 4004,
   /** Another stream of the same login took its place. */
   replaced: 4005,
+  ca: 4006,
 } as const satisfies Record<LoginEndReason | 'replaced', number>
 
 const message = <T extends string, S extends z.ZodRawShape>(type: T, shape: S) =>
@@ -49,6 +50,8 @@ export const ControlMessage = z.discriminatedUnion('type', [
   message('login.ended', { reason: z.string().max(100) }),
   /** Roles, grants or resources of this person changed: look again. */
   message('access.changed', {}),
+  /** The CAs are rotated, or were: GET /v1/me says which to trust, and whether to have another certificate (C7). */
+  message('cas.changed', {}),
   /** The person was disabled; the close code follows. */
   message('person.disabled', {}),
 ])

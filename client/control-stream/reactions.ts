@@ -1,6 +1,7 @@
 // What the core does with what the server says over a control stream: look at the routes again, end the login here, tell the person.
 // All of it would come out at the next connection or call too; here it comes at once. Called by core.ts with each event.
 import type { Logger } from 'pino'
+import { Me } from '../../shared/api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { Gateways } from '../gateways/gateways.ts'
 import type { Profile } from '../profiles/profile.ts'
@@ -40,6 +41,7 @@ const ENDED_BY_OTHERS: Record<string, string> = {
 const LOGIN_ENDS: Record<string, string> = {
   logout: 'it was logged out from elsewhere',
   removed: 'the account was removed by an administrator',
+  ca: 'an administrator dropped the CA that it rested on',
 }
 
 export function createReactions({ gateways, notices, renewalOf, signal, log }: Options): Reactions {
@@ -76,6 +78,13 @@ export function createReactions({ gateways, notices, renewalOf, signal, log }: O
       .finally(() => looking.delete(profile))
   }
 
+  /** The answer says what to trust and whether to have another certificate; the profile does both (C7). */
+  function lookAtTrust(profile: Profile): void {
+    profile.callSignedIn({ method: 'GET', path: '/v1/me' }, Me, signal).catch((error: unknown) => {
+      if (!signal.aborted) log.info({ err: error, profile: profile.name }, 'the CAs were not looked at')
+    })
+  }
+
   /** The login is over here too; what is held or comes next asks for another one, as after an expiry. */
   function endLogin(
     profile: Profile,
@@ -99,6 +108,9 @@ export function createReactions({ gateways, notices, renewalOf, signal, log }: O
       switch (event.type) {
         case 'access.changed':
           lookAtAccess(profile)
+          return
+        case 'cas.changed':
+          lookAtTrust(profile)
           return
         case 'session.ended': {
           const why = ENDED_BY_OTHERS[event.reason]

@@ -78,6 +78,8 @@ export function createControlStreams({ limits, log }: { limits: ControlLimits; l
 
     sessionEnded: ({ loginId, ...session }) => tell([byLogin.get(loginId)], { type: 'session.ended', ...session }),
 
+    casChanged: () => tell(byLogin.values(), { type: 'cas.changed' }),
+
     async close() {
       const open = [...byLogin.values()]
       toEach(open, (stream) => stream.end('stopping'))

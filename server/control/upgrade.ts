@@ -68,6 +68,8 @@ export function createControlUpgrade(options: {
         const unregister = streams.register(stream)
         void stream.closed.finally(unregister)
         opened.push(stream)
+        // Begun while this client was not there to hear it.
+        if (who.isOnOldCa) stream.send({ type: 'cas.changed' })
       })
     } catch (error) {
       refuse(request, socket, error, actor, log)

@@ -32,13 +32,15 @@ export const caEndpoints: readonly Endpoint[] = [
       const { parts, actor } = request
       const { dropped, endedLogins } = await parts.caRotation.finish(force)
       for (const ca of dropped) audit(request, ca, force ? 'dropped by force' : 'dropped')
-      for (const { user, loginId } of endedLogins)
+      for (const { user, loginId } of endedLogins) {
         parts.audit.record({
           event: 'login.ended',
           user,
           login: loginId,
           detail: { reason: 'ca dropped', by: actor.user },
         })
+        parts.control.loginEnded(loginId, 'ca')
+      }
       await Promise.all(endedLogins.map(({ loginId }) => parts.sessions.endLogin(loginId, 'revoked')))
       return answer(request)
     },

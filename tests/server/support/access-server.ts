@@ -181,6 +181,7 @@ export async function startTestServer(
     serverNames: config.serverNames,
     publish: (fresh) => {
       port.setSecureContext({ ...fresh, minVersion: 'TLSv1.3' })
+      control.casChanged()
       return Promise.resolve()
     },
   })
