@@ -9,7 +9,7 @@ import { hearTrust } from '../../client/cluster/trust-news.ts'
 import type { ProfileView } from '../../shared/rpc.ts'
 import { createTestCa } from '../support/certificates.ts'
 import { psql, RawClient, TestCore, waitUntil, type TestHost } from '../support/client-core.ts'
-import { FakeAccessServer } from '../support/fake-access-server.ts'
+import { FakeAccessServer, greetControl } from '../support/fake-access-server.ts'
 
 let test: TestCore
 let host: TestHost
@@ -171,6 +171,23 @@ it('C7: a login on an old user CA moves to another certificate of the same login
   await test.restart()
   host = await test.attach()
   await anyCall()
+})
+
+it('C7, C9: told over the control stream, a login without any gateway moves over at once', async () => {
+  const streams: { send(text: string): void }[] = []
+  test.server.onControl = (stream) => {
+    streams.push(stream)
+    greetControl(test.server, stream)
+  }
+  await test.login(host)
+  await waitUntil(() => streams.length === 1, 'the control stream')
+  const before = await storedCertificate()
+  test.server.trustNews = { renewCertificate: true }
+  streams[0]?.send(JSON.stringify({ v: 1, type: 'cas.changed' }))
+  // The stream is opened anew with the new certificate.
+  await waitUntil(() => streams.length === 2, 'a control stream with the new certificate')
+  expect(await storedCertificate()).not.toBe(before)
+  expect(renewals()).toBe(1)
 })
 
 it('C7: a certificate of somebody else in its place is not taken, and the login stays as it is', async () => {

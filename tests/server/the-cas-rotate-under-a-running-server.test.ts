@@ -10,8 +10,10 @@ import { Kysely, sql } from 'kysely'
 import { Migrator } from 'kysely/migration'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { CaStatus } from '../../shared/api.ts'
+import { CONTROL_CLOSE } from '../../shared/control.ts'
 import { ALPN } from '../../shared/names.ts'
 import { fingerprintOf, openAuthority } from '../../server/ca/authority.ts'
+import { ControlClient } from '../support/control-client.ts'
 import { migrationsFor } from '../../server/store/migrations/index.ts'
 import type { Tables } from '../../server/store/schema.ts'
 import { NodeSqliteDialect } from '../../server/store/sqlite.ts'
@@ -226,6 +228,31 @@ describe('a login moves over', () => {
     server.clock.advance(Date.parse(admin.expiresAt) - server.clock.now.getTime() + 1000)
     expect((await ask(admin)).body.error.code).toBe('login_expired')
   })
+})
+
+it('C7, C9: signed-in clients are told at once that a rotation begins and ends, and who comes later in the middle of it', async () => {
+  const open = (person: Person) =>
+    ControlClient.open({ port: server.port, caPem: server.caPem, credentials: person }, {})
+  const stream = await open(alice)
+  const later = await open(admin)
+  try {
+    await stream.next('hello')
+    await rotate()
+    await stream.next('cas.changed')
+    const again = await open(alice)
+    await again.next('hello')
+    await again.next('cas.changed')
+    await later.next('cas.changed')
+    const movedAdmin = await renewed(admin)
+    await me(movedAdmin)
+    await finish(true, movedAdmin)
+    expect(await again.next('login.ended')).toMatchObject({ reason: 'ca' })
+    expect(await again.ended()).toMatchObject({ code: CONTROL_CLOSE.ca })
+    again.close()
+  } finally {
+    stream.close()
+    later.close()
+  }
 })
 
 describe('finish', () => {
