@@ -121,20 +121,6 @@ export class LoginRequests {
     return request.prompt
   }
 
-  /**
-   * Moves an open request to another host of the same person (a window of its own for it). It stays untouched: the move is no
-   * sign of anybody (G8).
-   * @throws PosternError `not_found` if it is over, or is being filled in where it is
-   */
-  move(profile: string, requestId: string, host: Host): LoginPrompt {
-    const request = this.#of(profile).open
-    if (request?.id !== requestId || (request.isTouched && !request.who.is(host.id)))
-      throw new PosternError('not_found', 'this login is over, or is being answered elsewhere')
-    request.who.ask(request.prompt, host)
-    this.#options.onChanged(profile)
-    return request.prompt
-  }
-
   isCoolingDown(profile: string): boolean {
     return this.#of(profile).coolDown.error !== undefined
   }
