@@ -133,20 +133,24 @@ function addGatewayCommands(program: Command, context: Context): void {
       .addOption(new Option('--account <name>', 'database user (default: the first one allowed)'))
       .addOption(new Option('--database <name>', 'database in the printed URL; tcp resources have none'))
       .addOption(new Option('--port <number>', 'local port; chosen once and kept if not given').argParser(parsePort))
-      .addOption(new Option('--socket <path>', 'a Unix socket instead of a port (not there yet)'))
+      .addOption(
+        new Option('--socket <path>', 'a Unix socket (0600) beside the port: a directory, as psql -h wants it'),
+      )
+      .addOption(new Option('--password', 'clients have to give a password, which Postern makes and the URL carries'))
+      .addOption(new Option('--no-password', 'they need none (default: as the setting gatewayPassword says)'))
       .addOption(new Option('--detach', 'leave it open in the background; it comes back after a restart'))
       .addOption(profileOption())
       .addOption(
         new Option(
           '--json',
-          'one line {id,host,port,url,env} when it listens, then a line with an "event" key per event',
+          'one line {id,host,port,url,env,socket?} when it listens, then a line with an "event" key per event',
         ),
       ),
     'postern gateway open orders --account reader',
     'postern gateway open orders --json --detach',
+    'postern gateway open orders --socket ~/.postern-sockets',
     'postern gateway open build-cache              plain TCP; then for example: nc 127.0.0.1 PORT',
-  ).action(async (resource: string, options: GatewayOpenOptions & { socket?: string }) => {
-    if (options.socket !== undefined) throw notThereYet('--socket')
+  ).action(async (resource: string, options: GatewayOpenOptions) => {
     await (await import('./commands/gateway-open.ts')).openGateway(context, resource, options)
   })
   withExamples(

@@ -116,7 +116,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     log.error({ err: cause }, text)
     notices.add({ level: 'error', text })
   }
-  const settings = createSettingsStore(home.settingsFile, options.settings, () => {
+  const settings = createSettingsStore(home.settingsFile, options.settings, options.platform, () => {
     state.touch('settings')
     for (const profile of profiles.list()) gateways.profileChanged(profile.name)
     life.look()
@@ -210,6 +210,9 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     },
     checkLocalUser,
     openingDeadlineMs: options.openingDeadlineMs ?? OPENING_DEADLINE_MS,
+    platform: options.platform,
+    uid: options.uid,
+    isPasswordDefault: () => settings.view().gatewayPassword === 'on',
     renewalOf,
     now,
     onChanged: onGatewayChanged,

@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import { AppSettings } from '../shared/app-state.ts'
 import { PosternError } from '../shared/errors.ts'
+import { defaultGatewayPassword } from './gateways/gateway-password.ts'
 import { writeFileAtomically } from './atomic-file.ts'
 import { checkSettings, readSettingsJson, type Settings } from './settings.ts'
 
@@ -27,6 +28,7 @@ const FileJson = z.record(z.string(), z.unknown())
 export function createSettingsStore(
   file: string,
   initial: Settings,
+  platform: NodeJS.Platform,
   onChanged: (settings: Settings) => void,
 ): SettingsStore {
   let settings = initial
@@ -34,7 +36,8 @@ export function createSettingsStore(
 
   const view = (): AppSettings => {
     const { theme, portRange, loginWait, loginHardLimit, coolDown, backgroundMode, startAtLogin } = settings
-    return { theme, portRange, loginWait, loginHardLimit, coolDown, backgroundMode, startAtLogin }
+    const gatewayPassword = settings.gatewayPassword ?? defaultGatewayPassword(platform)
+    return { theme, portRange, loginWait, loginHardLimit, coolDown, backgroundMode, startAtLogin, gatewayPassword }
   }
 
   const change = async (changes: Record<string, unknown>): Promise<AppSettings> => {

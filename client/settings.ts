@@ -35,6 +35,8 @@ const Settings = z
     backgroundMode: z.boolean().default(false),
     /** The app is started when the person logs in to the machine; the shell sees to it. */
     startAtLogin: z.boolean().default(false),
+    /** Whether gateways ask for a password of their own (G18); without it, as the system needs it (gateway-password.ts). */
+    gatewayPassword: z.enum(['off', 'on']).optional(),
   })
   .refine((settings) => settings.loginWait <= settings.loginHardLimit, {
     message: 'loginHardLimit is shorter than loginWait',

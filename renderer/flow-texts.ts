@@ -265,6 +265,9 @@ export const flowTexts = {
     portTo: 'To port',
     portInvalid: 'A port is a whole number from 1024 to 65535.',
     portOrder: 'The range ends before it begins.',
+    gatewayPassword: 'Ask for a password at new gateways',
+    gatewayPasswordHint:
+      'Postern makes one for each gateway; URLs and other copies carry it. On Linux other users of this computer are kept out without it; on macOS and Windows only the password does that. Takes effect when a gateway is next opened; plain TCP has no place for a password.',
     logins: 'Logins',
     loginWait: 'How long a connection waits for a login',
     loginWaitHint: 'Then it gets an error in its own protocol.',

@@ -145,7 +145,13 @@ export const texts = {
     subtitle: (database: string) => `Database ${database}`,
     account: (account: string) => `account ${account}`,
     asItIs: 'What you send goes through as it is',
-    onlyYou: 'only programs that you start on this computer can use it',
+    /** By what keeps other users of this computer out. */
+    whoCanUse: {
+      'local user': 'only programs that you start on this computer can use it',
+      password: 'only programs that have its password, which the copies carry, can use it',
+      nothing:
+        'other users of this computer can use it too: it has no password, and this system does not tell users apart',
+    },
     copies: 'Connect with',
     copySnippet: (client: string) => `Copy for ${client}`,
     test: 'Test connection',
@@ -209,6 +215,8 @@ export const texts = {
       `${plural(count, 'connection waits', 'connections wait')} for your login to ${profile}.`,
     coolDown: 'A login was cancelled a moment ago; new connections are refused for a few seconds.',
     pickPort: 'Pick another port',
+    socket: 'Unix socket',
+    copySocket: 'Copy the path of the Unix socket',
     attached: 'closes with the terminal that opened it',
   },
   confirmLink: {

@@ -62,6 +62,8 @@ export const AppSettings = z.object({
   /** The core lives on without any window or terminal. */
   backgroundMode: z.boolean(),
   startAtLogin: z.boolean(),
+  /** Whether gateways ask for a password of their own where it was not said at opening; older cores have no such setting. */
+  gatewayPassword: z.enum(['off', 'on']).optional(),
 })
 export type AppSettings = z.infer<typeof AppSettings>
 

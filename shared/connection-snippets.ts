@@ -15,8 +15,12 @@ export type SnippetTarget = Pick<
   | 'url'
   | 'env'
   | 'connectTimeoutSeconds'
+  | 'password'
+  | 'socket'
+  | 'socketUrl'
 >
-export type SnippetId = 'psql' | 'url' | 'jdbc' | 'env' | 'dbeaver' | 'datagrip' | 'vscode' | 'address' | 'nc'
+export type SnippetId =
+  'psql' | 'url' | 'jdbc' | 'env' | 'dbeaver' | 'datagrip' | 'vscode' | 'address' | 'nc' | 'socket'
 /** `hint`: where the text goes, null where its look says it. */
 export type Snippet = { id: SnippetId; title: string; text: string; hint: string | null }
 
@@ -43,6 +47,16 @@ function tcpSnippets(target: SnippetTarget, isWindows: boolean): readonly Snippe
     },
     // Windows has no nc of its own.
     ...(isWindows ? [] : [{ id: 'nc' as const, title: 'nc', text: `nc ${host} ${port}`, hint: null }]),
+    ...(target.socket === undefined
+      ? []
+      : [
+          {
+            id: 'socket' as const,
+            title: 'Socket',
+            text: target.socket,
+            hint: 'A Unix socket that only you can open.',
+          },
+        ]),
     { id: 'url', title: 'URL', text: url, hint: null },
     {
       id: 'env',
@@ -55,6 +69,7 @@ function tcpSnippets(target: SnippetTarget, isWindows: boolean): readonly Snippe
 
 function postgresSnippets(target: SnippetTarget, isWindows: boolean): readonly Snippet[] {
   const url = quotableUrl(target.url)
+  const hasPassword = target.password !== undefined
   const jdbc = jdbcUrl(target)
   return [
     { id: 'psql', title: 'psql', text: `psql ${quote(url, isWindows)}`, hint: null },
@@ -72,13 +87,15 @@ function postgresSnippets(target: SnippetTarget, isWindows: boolean): readonly S
       id: 'dbeaver',
       title: 'DBeaver',
       text: `${isWindows ? 'dbeaverc' : 'dbeaver'} -con ${quote(dbeaverConnection(target, jdbc), isWindows)}`,
-      hint: 'Creates the connection in DBeaver. By hand: New connection, PostgreSQL, Connect by URL, no password.',
+      hint: `Creates the connection in DBeaver. By hand: New connection, PostgreSQL, Connect by URL${hasPassword ? '' : ', no password'}.`,
     },
     {
       id: 'datagrip',
       title: 'DataGrip',
       text: datagripSource(target, jdbc),
-      hint: 'In DataGrip’s Database Explorer: + and “Import from Clipboard”. Choose “No auth” or leave the password empty.',
+      hint: hasPassword
+        ? 'In DataGrip’s Database Explorer: + and “Import from Clipboard”. The password is in the URL.'
+        : 'In DataGrip’s Database Explorer: + and “Import from Clipboard”. Choose “No auth” or leave the password empty.',
     },
     {
       id: 'vscode',
@@ -86,6 +103,16 @@ function postgresSnippets(target: SnippetTarget, isWindows: boolean): readonly S
       text: sqltoolsConnection(target),
       hint: 'An entry of “sqltools.connections” in settings.json, for the extension SQLTools with its PostgreSQL driver.',
     },
+    ...(target.socketUrl === undefined
+      ? []
+      : [
+          {
+            id: 'socket' as const,
+            title: 'Socket',
+            text: quotableUrl(target.socketUrl),
+            hint: 'Through the Unix socket, which only you can open; it asks for no password.',
+          },
+        ]),
   ]
 }
 
@@ -101,10 +128,11 @@ function quote(text: string, isWindows: boolean): string {
 }
 
 /** A PostgreSQL JDBC URL. `loginTimeout` covers the whole login there, `connectTimeout` the TCP part; both in seconds. */
-function jdbcUrl({ host, port, database, account, connectTimeoutSeconds }: SnippetTarget): string {
+function jdbcUrl({ host, port, database, account, connectTimeoutSeconds, password }: SnippetTarget): string {
   const part = (text: string): string => quotableUrl(encodeURIComponent(text))
+  const secret = password === undefined ? '' : `&password=${part(password)}`
   const timeouts = `connectTimeout=${connectTimeoutSeconds}&loginTimeout=${connectTimeoutSeconds}`
-  return `jdbc:postgresql://${bracketed(host)}:${port}/${part(database)}?user=${part(account)}&sslmode=disable&${timeouts}`
+  return `jdbc:postgresql://${bracketed(host)}:${port}/${part(database)}?user=${part(account)}${secret}&sslmode=disable&${timeouts}`
 }
 
 function environment(env: Readonly<Record<string, string>>, isWindows: boolean): string {
@@ -157,7 +185,7 @@ function sqltoolsConnection(target: SnippetTarget): string {
     port: target.port,
     database: target.database,
     username: target.account,
-    password: '',
+    password: target.password ?? '',
     askForPassword: false,
     connectionTimeout: target.connectTimeoutSeconds,
     pgOptions: { ssl: false },

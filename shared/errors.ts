@@ -41,6 +41,7 @@ export const ERROR_CATALOGUE = {
   account_denied: { kind: 'denied', http: 403 },
   database_denied: { kind: 'denied', http: 403 },
   local_user_denied: { kind: 'denied', http: 403 },
+  gateway_password_wrong: { kind: 'denied', http: 403 },
   wrong_identity: { kind: 'denied', http: 403 },
   session_ended: { kind: 'denied', http: 403 },
   // is it there

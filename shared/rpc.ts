@@ -60,6 +60,13 @@ export const GatewayView = z.object({
   port: z.number().int(),
   url: z.string(),
   env: z.record(z.string(), z.string()),
+  /** The Unix socket beside the port, and the URL that goes through it; absent where there is none. */
+  socket: z.string().optional(),
+  socketUrl: z.string().optional(),
+  /** The gateway's own, which clients have to give; `url` and `env` carry it. Absent where it asks for none. */
+  password: z.string().optional(),
+  /** What keeps other users of this machine out of the port; older cores do not say it. */
+  guardedBy: z.enum(['local user', 'password', 'nothing']).optional(),
   state: GatewayState,
   /** Why the state is what it is, for people; e.g. the server's refusal or who holds the port. */
   stateText: z.string().nullable(),
@@ -192,6 +199,10 @@ export const CALLS = {
       account: AccountName.optional(),
       database: z.string().min(1).max(63).optional(),
       port: z.number().int().min(1).max(65535).optional(),
+      /** A Unix socket beside the port: a directory that exists, or the path of the socket; absolute. */
+      socket: z.string().min(1).max(4096).optional(),
+      /** Whether the gateway asks for a password of its own; as it did before, or as the setting says, if left out. */
+      password: z.boolean().optional(),
       keep: z.enum(['attached', 'detached']),
       /** The core has ended under a host that had it open: it listens at once, and the first connection gets its certificate (G17). */
       isAgain: z.boolean().optional(),

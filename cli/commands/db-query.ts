@@ -82,6 +82,7 @@ async function run(
     host: gateway.host,
     port: gateway.port,
     user: gateway.account,
+    ...(gateway.password === undefined ? {} : { password: gateway.password }),
     database,
     ssl: false,
     application_name: 'postern db query',

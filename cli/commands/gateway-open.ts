@@ -1,5 +1,6 @@
 // `postern gateway open`: opens a gateway, shows its address, and keeps it open until Ctrl-C, through expired logins
 // (asked here) and through the death of the core (started again, same port).
+import { dirname, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { formatDuration } from '../../shared/duration.ts'
 import { PosternError } from '../../shared/errors.ts'
@@ -15,6 +16,10 @@ export type GatewayOpenOptions = {
   account?: string
   database?: string
   port?: number
+  /** A directory or path for a Unix socket beside the port. */
+  socket?: string
+  /** Undefined: as it was, or as the setting says. */
+  password?: boolean
   json?: boolean
   detach?: boolean
 }
@@ -39,6 +44,9 @@ export async function openGateway(context: Context, resource: string, options: G
     ...(options.account === undefined ? {} : { account: options.account }),
     ...(options.database === undefined ? {} : { database: options.database }),
     ...(options.port === undefined ? {} : { port: options.port }),
+    // The core has another working directory.
+    ...(options.socket === undefined ? {} : { socket: resolve(options.socket) }),
+    ...(options.password === undefined ? {} : { password: options.password }),
   }
   let shown: GatewayView | undefined
   for (let lost = 0; ;) {
@@ -164,10 +172,10 @@ async function closeOwned(context: Context, core: Core, gateway: GatewayView): P
 /** Prints the gateway: one JSON line for machines, the address big enough to read for people. */
 function show(context: Context, gateway: GatewayView, shown: Shown & { isAgain: boolean; json: boolean }): void {
   const { stdout } = context.terminal
-  const { id, host, port, url, env } = gateway
+  const { id, host, port, url, env, socket, socketUrl } = gateway
   if (shown.json) {
     const event = shown.isAgain ? { event: 'listening' } : {}
-    stdout.write(`${JSON.stringify({ ...event, id, host, port, url, env })}\n`)
+    stdout.write(`${JSON.stringify({ ...event, id, host, port, url, env, socket, socketUrl })}\n`)
     return
   }
   if (shown.isAgain) {
@@ -186,6 +194,8 @@ function show(context: Context, gateway: GatewayView, shown: Shown & { isAgain: 
       `\n      ${host}:${port}\n` +
       `\n  URL   ${url}\n` +
       `  ${exampleOf(gateway)}\n` +
+      (socket === undefined ? '' : `\n  Unix socket   ${socket}\n  ${socketExampleOf(gateway, socket)}\n`) +
+      guardLine(gateway) +
       `\n  ${life} ${end}\n\n`,
   )
 }
@@ -201,6 +211,23 @@ function exampleOf({ protocol, host, port, url }: GatewayView): string {
     case 'tcp':
       return `nc    nc ${host} ${port}`
   }
+}
+
+function socketExampleOf({ protocol, account, database, port }: GatewayView, socket: string): string {
+  switch (protocol) {
+    case 'postgres':
+      return `psql  psql -h ${dirname(socket)} -p ${port} -U ${account} ${database}`
+    case 'tcp':
+      return `nc    nc -U ${socket}`
+  }
+}
+
+/** What a person has to know of who else on this machine could use it. */
+function guardLine({ guardedBy }: GatewayView): string {
+  if (guardedBy === 'password') return '\n  The password in the URL is this gateway’s own; clients have to give it.\n'
+  if (guardedBy === 'nothing')
+    return '\n  Other users of this machine can reach this port: it has no password, and this system does not tell users apart.\n'
+  return ''
 }
 
 /** Nobody can be asked: the line that signs in from another terminal. */

@@ -66,6 +66,9 @@ function learnFromState(redaction: Redaction, state: AppState, { home }: Diagnos
     redaction.learn('resource', gateway.resource)
     redaction.learn('account', gateway.account)
     redaction.learn('database', gateway.database)
+    // Its URL carries the one, its strings the other.
+    redaction.learn('id', gateway.password)
+    redaction.learn('path', gateway.socket)
     for (const { client } of gateway.connectionList) redaction.learn('client', client)
   }
   for (const login of Object.values(state.logins)) {

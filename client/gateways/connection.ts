@@ -14,9 +14,11 @@ import type { Route, RouteCertificate } from '../renewal/route-certificates.ts'
 import { startStopwatch } from '../stopwatch.ts'
 import { GOODBYE_DEADLINE_MS, HASTY_GOODBYE_DEADLINE_MS, sayGoodbye } from './goodbye.ts'
 import { ClientGoneError, holdClient } from './held-client.ts'
-import type { CheckLocalUser } from './local-user.ts'
+import { entranceFor } from './entrance.ts'
+import type { CheckLocalUser, PeerVerdict } from './local-user.ts'
 import { obtainGoodCertificate } from './middleware.ts'
-import type { GatewayProtocol, Opening } from './protocols/protocol.ts'
+import type { CheckPassword, GatewayProtocol, Opening } from './protocols/protocol.ts'
+import { ScreenedStream } from './screened-stream.ts'
 
 export type ConnectionContext = {
   profile: Profile
@@ -26,6 +28,11 @@ export type ConnectionContext = {
   checkLocalUser: CheckLocalUser
   /** For the client to say what it wants, where its protocol makes it speak first; in ms. */
   openingDeadlineMs: number
+  /** Undefined where this gateway asks for none. */
+  checkPassword: CheckPassword | undefined
+  onWrongPassword: () => void
+  /** The route certificate is good now: nobody would be asked to log in. */
+  isReady: () => boolean
   /** What a login would be asked for, given the name of the client program. */
   wantingFor: (client: string | null) => Wanting
   /** How the server took it: undefined for a connection that stands, else why not. */
@@ -49,19 +56,26 @@ export async function carryConnection(socket: Socket, context: ConnectionContext
   const { log, signal } = context
   try {
     const verdict = await context.checkLocalUser(socket)
-    if (verdict === 'gone') {
+    const entrance = entranceFor(verdict, context.checkPassword !== undefined)
+    if (entrance === 'nobody') {
       log.info('client had gone before it was known whose it was')
       return
     }
     const deadline = AbortSignal.timeout(context.openingDeadlineMs)
-    const opening = await context.protocol.readOpening(socket, AbortSignal.any([signal, deadline]))
+    const bound = AbortSignal.any([signal, deadline])
+    const opening = await context.protocol.readOpening(socket, { signal: bound, isPersonNeeded: !context.isReady() })
     if (opening.kind === 'garbage') {
       log.info({ what: opening.text }, 'not a client of this protocol')
-    } else if (verdict === 'another user') {
-      log.warn('connection of another local user refused')
-      await refuse(socket, anotherUser(), context)
+    } else if (entrance === 'refused') {
+      log.warn({ verdict }, 'connection refused: not known to be of this local user')
+      await refuse(socket, strangerError(verdict), context)
     } else if (opening.kind === 'cancel') {
+      // It carries a secret of its own, which only the client of a running connection has.
       await carryCancel(opening, context)
+    } else if (entrance === 'by password' && !(await context.checkPassword?.(socket, bound))) {
+      log.warn('connection with a wrong gateway password refused')
+      context.onWrongPassword()
+      await refuse(socket, wrongPassword(), context)
     } else {
       await carrySession(socket, opening, context)
     }
@@ -80,6 +94,7 @@ async function carrySession(
 ): Promise<void> {
   const { log, signal, protocol } = context
   const held = holdClient(socket, protocol.isEndAHangUp, signal)
+  const onScreened = (text: string): void => log.info({ what: text }, 'not a client of this protocol')
   let dialed: DialedRoute
   try {
     dialed = await dialWithGoodCertificate(context, context.wantingFor(opening.client), held.signal)
@@ -94,7 +109,9 @@ async function carrySession(
     await refuse(socket, error, context)
     return
   }
-  const { link, sessionId } = dialed
+  const { sessionId } = dialed
+  const { screen } = opening
+  const link = screen ? linkOf(new ScreenedStream(dialed.link, screen, onScreened)) : dialed.link
   log.info({ session: sessionId }, 'connected')
   context.onOutcome(undefined)
   const here = linkOf(socket)
@@ -197,8 +214,16 @@ function refuse(
   return sayGoodbye(socket, bytes, signal.aborted ? HASTY_GOODBYE_DEADLINE_MS : GOODBYE_DEADLINE_MS)
 }
 
-const anotherUser = (): PosternError =>
+const strangerError = (verdict: PeerVerdict): PosternError =>
   new PosternError(
     'local_user_denied',
-    'this gateway belongs to another user of this machine; open one of your own: postern gateway open RESOURCE',
+    verdict === 'unreadable'
+      ? 'it cannot be told whose connection this is (/proc/net/tcp cannot be read); open the gateway with a Unix socket: postern gateway open RESOURCE --socket DIRECTORY'
+      : 'this gateway belongs to another user of this machine; open one of your own: postern gateway open RESOURCE',
+  )
+
+const wrongPassword = (): PosternError =>
+  new PosternError(
+    'gateway_password_wrong',
+    'wrong password for this gateway: it has one of its own, which Postern made; "postern gateway open RESOURCE" and the page of the gateway show it in the URL',
   )

@@ -17,6 +17,12 @@ export const StoredGateway = z.strictObject({
   port: z.number().int().min(1).max(65_535),
   /** Comes back at the next start. */
   isRestored: z.boolean(),
+  /** Whether the person has chosen that it asks for a password; as the setting says without. */
+  asksPassword: z.boolean().optional(),
+  /** The gateway's own password, once it had one; this file is 0600. */
+  password: z.string().min(1).max(128).optional(),
+  /** Directory or path of its Unix socket. */
+  socket: z.string().min(1).max(4096).optional(),
 })
 export type StoredGateway = z.infer<typeof StoredGateway>
 

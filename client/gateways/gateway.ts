@@ -2,6 +2,7 @@
 // Promises that the listener never closes because of an expiry, and that closing ends every connection at once (G19).
 import { createHash } from 'node:crypto'
 import type { Socket } from 'node:net'
+import { dirname } from 'node:path'
 import type { Logger } from 'pino'
 import type { GatewayDetail } from '../../shared/app-state.ts'
 import { PosternError } from '../../shared/errors.ts'
@@ -15,12 +16,14 @@ import { MachineRun, type NoteStep } from '../state-machine.ts'
 import { connectTimeoutFor } from './connect-timeout.ts'
 import { carryConnection } from './connection.ts'
 import { ClientGoneError } from './held-client.ts'
+import { Doors, type Door } from './doors.ts'
+import { guardOf } from './entrance.ts'
 import { GATEWAY_MACHINE, type GatewayFacts } from './gateway-state.ts'
-import { GATEWAY_HOST, listenOnLoopback, type Listener } from './listener.ts'
-import type { CheckLocalUser } from './local-user.ts'
+import { GATEWAY_HOST } from './listener.ts'
+import { canTellLocalUsers, type CheckLocalUser } from './local-user.ts'
 import { judgeCertificate } from './middleware.ts'
 import { gatewayProtocol } from './protocols/protocols.ts'
-import type { GatewayProtocol } from './protocols/protocol.ts'
+import type { CheckPassword, GatewayProtocol } from './protocols/protocol.ts'
 import { isRefusal, stateTextOf, textOfRefusal } from './state-text.ts'
 import { Traffic, type ConnectionRecord } from './traffic.ts'
 
@@ -39,10 +42,17 @@ export type GatewayOptions = {
   keep: 'attached' | 'detached'
   /** The host that opened it and may be asked first. */
   ownerHostId: number | undefined
+  /** Of its own, which clients have to know; undefined: none. */
+  password: string | undefined
+  /** A directory or path for a Unix socket beside the port; undefined: none. */
+  socket: string | undefined
   loginHardLimitMs: () => number
   checkLocalUser: CheckLocalUser
   /** For a client to say what it wants, in ms. */
   openingDeadlineMs: number
+  platform: NodeJS.Platform
+  /** Whose gateway it is; undefined where the system has no such ids. */
+  uid: number | undefined
   /** Wall time of this machine, in ms. */
   now: () => number
   onChanged: (gateway: Gateway) => void
@@ -72,7 +82,14 @@ export class Gateway {
   readonly #connections = new Map<Promise<void>, AbortController>()
   readonly #states: MachineRun<GatewayState, GatewayFacts, string>
   #route: Route
-  #listener: Listener | undefined
+  /** Whether the person has chosen that it asks for a password; undefined: as the setting says. */
+  asksPassword: boolean | undefined
+  readonly #doors: Doors
+  /** The Unix socket as the person named it; where it lies, the doors know. */
+  #socket: string | undefined
+  #password: string | undefined
+  #checkPassword: CheckPassword | undefined
+  #wrongPasswords = 0
   #listenerState: GatewayFacts['listener'] = 'starting'
   #portConflict: string | undefined
   #refusal: PosternError | undefined
@@ -92,6 +109,14 @@ export class Gateway {
     this.port = options.port
     this.keep = options.keep
     this.ownerHostId = options.ownerHostId
+    this.#socket = options.socket
+    this.#doors = new Doors({
+      uid: options.uid,
+      platform: options.platform,
+      socketName: (port) => this.protocol.socketName({ port, resource }),
+      onConnection: (client, door) => this.#accept(client, door),
+    })
+    this.setPassword(options.password)
     this.#openedAtMs = options.now()
     this.#log = options.log.child({ gateway: this.id, resource })
     this.#states = new MachineRun(GATEWAY_MACHINE, this.#facts, options.noteStep)
@@ -113,9 +138,8 @@ export class Gateway {
   /** @throws PosternError `port_conflict`; the gateway then stays, in that state, and can be told to listen again */
   async listen(): Promise<void> {
     try {
-      const listener = await listenOnLoopback(this.port, (socket) => this.#accept(socket))
-      this.#refuseToListenClosed(listener)
-      this.#listener = listener
+      await this.#doors.open(this.port, this.#socket)
+      this.#requireOpen()
       this.#listenerState = 'listening'
       this.#log.info({ port: this.port }, 'gateway listens')
     } catch (error) {
@@ -131,13 +155,6 @@ export class Gateway {
 
   get #isClosed(): boolean {
     return this.#listenerState === 'closed'
-  }
-
-  /** A gateway that was closed while it was about to listen leaves no listener behind. */
-  #refuseToListenClosed(listener: Listener): void {
-    if (!this.#isClosed) return
-    listener.stop()
-    throw new PosternError('gateway_unknown', 'the gateway was closed meanwhile')
   }
 
   /**
@@ -156,13 +173,50 @@ export class Gateway {
       return
     }
     if (port === this.port) return
-    const listener = await listenOnLoopback(port, (socket) => this.#accept(socket))
-    this.#refuseToListenClosed(listener)
-    this.#listener?.stop()
-    this.#listener = listener
+    await this.#doors.open(port, this.#socket)
+    this.#requireOpen()
     this.port = port
     this.#log.info({ port }, 'gateway listens on another port')
     this.#changed()
+  }
+
+  /** As it was named when it was opened; where it lies is in the view. */
+  get socket(): string | undefined {
+    return this.#socket
+  }
+
+  get password(): string | undefined {
+    return this.#password
+  }
+
+  /** From the next connection on. The protocol has a place for one (requirePasswordPlace), else there is none. */
+  setPassword(password: string | undefined): void {
+    if (password === this.#password) return
+    this.#checkPassword = password === undefined ? undefined : this.protocol.passwordCheck?.(password)
+    this.#password = this.#checkPassword && password
+  }
+
+  /**
+   * Adds a Unix socket; one that it has already is fine.
+   * @throws PosternError `conflict` if it has another one, else as listening does
+   */
+  async openSocket(wish: string): Promise<void> {
+    if (wish === this.#socket) return
+    if (this.isListening && this.#socket !== undefined) {
+      const { resource, account } = this.route
+      const text = `${resource} as ${account} is open on the socket ${this.#doors.socketPath ?? this.#socket}; close it first to open it on another`
+      throw new PosternError('conflict', text)
+    }
+    if (this.isListening) await this.#doors.addSocket(this.port, wish)
+    this.#requireOpen()
+    this.#socket = wish
+  }
+
+  /** A gateway that was closed while a door of it came up has none. */
+  #requireOpen(): void {
+    if (!this.#isClosed) return
+    this.#doors.stop()
+    throw new PosternError('gateway_unknown', 'the gateway was closed meanwhile')
   }
 
   get isListening(): boolean {
@@ -191,7 +245,7 @@ export class Gateway {
 
   /** @param database for a host that asked for another one: it changes the strings only (G16) */
   view(database = this.database): GatewayView {
-    const { profile, renewal, loginHardLimitMs } = this.#options
+    const { profile, renewal, loginHardLimitMs, platform, uid } = this.#options
     const target = {
       host: GATEWAY_HOST,
       port: this.port,
@@ -199,6 +253,8 @@ export class Gateway {
       database,
       connectTimeoutSeconds: connectTimeoutFor(loginHardLimitMs()),
     }
+    const password = this.#password
+    const socket = this.#doors.socketPath
     const state = this.state
     const certificate = renewal.certificates.find(this.id)
     return {
@@ -210,7 +266,12 @@ export class Gateway {
       database,
       host: GATEWAY_HOST,
       port: this.port,
-      ...this.protocol.stringsFor(target),
+      ...this.protocol.stringsFor({ ...target, password }),
+      ...(password === undefined ? {} : { password }),
+      ...(socket === undefined
+        ? {}
+        : { socket, socketUrl: this.protocol.stringsFor({ ...target, host: dirname(socket), socket }).url }),
+      guardedBy: guardOf(canTellLocalUsers(platform, uid), password !== undefined),
       state,
       stateText: this.#textOf(state),
       keep: this.keep,
@@ -252,7 +313,7 @@ export class Gateway {
   /** Frees the port and ends all connections at once. Idempotent; resolves when they are over. */
   async close(reason: PosternError): Promise<void> {
     this.#listenerState = 'closed'
-    this.#listener?.stop()
+    this.#doors.stop()
     await this.endConnections(reason)
     this.#changed()
   }
@@ -268,7 +329,7 @@ export class Gateway {
     this.#changed()
   }
 
-  #accept(socket: Socket): void {
+  #accept(socket: Socket, door: Door): void {
     const end = new AbortController()
     const { profile, renewal, checkLocalUser, openingDeadlineMs, now } = this.#options
     const connection = `${this.id}-${this.#nextConnection++}`
@@ -279,8 +340,12 @@ export class Gateway {
       renewal,
       route: this.route,
       protocol: this.protocol,
-      checkLocalUser,
+      // Who may open the socket's file is its owner.
+      checkLocalUser: door === 'port' ? checkLocalUser : () => Promise.resolve('owner'),
       openingDeadlineMs,
+      checkPassword: door === 'port' ? this.#checkPassword : undefined,
+      onWrongPassword: () => this.#noteWrongPassword(log),
+      isReady: () => this.#hasGoodCertificate(),
       wantingFor: (client) => this.#wantingFor(record, client),
       onOutcome: (error) => this.#noteOutcome(record, error),
       onDialed: (ms) => (this.#roundTripMs = ms),
@@ -340,6 +405,15 @@ export class Gateway {
   #changed(): void {
     this.#states.look(this.#facts)
     this.#options.onChanged(this)
+  }
+
+  /** The person learns of the first one; nobody is asked for anything. */
+  #noteWrongPassword(log: Logger): void {
+    this.#wrongPasswords += 1
+    log.info({ wrongPasswords: this.#wrongPasswords }, 'wrong gateway passwords so far')
+    if (this.#wrongPasswords > 1) return
+    const { resource, account } = this.route
+    this.#options.notice(`a program gave a wrong password to the gateway for ${resource} as ${account}`, this.id)
   }
 
   #hasGoodCertificate(): boolean {

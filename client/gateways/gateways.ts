@@ -13,6 +13,7 @@ import { isOthers, type Route } from '../renewal/route-certificates.ts'
 import { SingleFlight } from '../renewal/single-flight.ts'
 import type { NoteStep } from '../state-machine.ts'
 import { Gateway, gatewayIdOf } from './gateway.ts'
+import { makeGatewayPassword } from './gateway-password.ts'
 import { writeGatewayFile, type StoredGateway } from './gateway-file.ts'
 import type { CheckLocalUser } from './local-user.ts'
 import { portCandidates, portConflict, type PortRange } from './ports.ts'
@@ -25,6 +26,10 @@ export type Opening = {
   database: string
   port?: number | undefined
   keep: 'attached' | 'detached'
+  /** A directory or path for a Unix socket beside the port. */
+  socket?: string | undefined
+  /** Whether it asks for a password of its own; undefined: as it was, or as the setting says. */
+  password?: boolean | undefined
 }
 
 type Options = {
@@ -40,6 +45,10 @@ type Options = {
   checkLocalUser: CheckLocalUser
   /** For a client to say what it wants, in ms. */
   openingDeadlineMs: number
+  platform: NodeJS.Platform
+  uid: number | undefined
+  /** The setting: whether a gateway whose opener did not say has a password. */
+  isPasswordDefault: () => boolean
   renewalOf: (profile: Profile) => Renewal
   onChanged: (gateway: Gateway) => void
   notice: (text: string, profile: string, gateway: string) => void
@@ -133,7 +142,8 @@ export class Gateways {
       const profile = findProfile(one.profile)
       if (!profile) continue
       const user = one.user ?? profile.user
-      const gateway = this.#create(profile, one.resource, { ...one, keep: 'detached' }, one.port, undefined, user)
+      const opening: Opening = { ...one, password: one.asksPassword, keep: 'detached' }
+      const gateway = this.#create(profile, one.resource, opening, one.port, undefined, user)
       this.#open.set(gateway.id, gateway)
       try {
         await gateway.listen()
@@ -240,16 +250,22 @@ export class Gateways {
   }
 
   async #reopen(gateway: Gateway, opening: Opening): Promise<Gateway> {
-    const { port } = opening
+    const { port, socket } = opening
     gateway.claim(gateway.profile.user)
     if (!gateway.isListening) {
       if (port !== undefined) gateway.port = port
+      if (socket !== undefined) await gateway.openSocket(socket)
       await gateway.listen()
     } else if (port !== undefined && port !== gateway.port) {
       throw new PosternError(
         'conflict',
         `${gateway.route.resource} as ${gateway.route.account} is open on port ${gateway.port}; close it first to open it on ${port}`,
       )
+    }
+    if (socket !== undefined) await gateway.openSocket(socket)
+    if (opening.password !== undefined) {
+      gateway.setPassword(this.#passwordFor(gateway.id, opening))
+      gateway.asksPassword = opening.password
     }
     if (opening.keep === 'detached' && gateway.keep === 'attached') {
       gateway.keep = 'detached'
@@ -285,7 +301,7 @@ export class Gateways {
       try {
         await gateway.listen()
       } catch (error) {
-        if (!(error instanceof PosternError)) throw error
+        if (!(error instanceof PosternError) || error.code !== 'port_conflict') throw error
         conflict = error
         continue
       }
@@ -305,9 +321,10 @@ export class Gateways {
     hostId: number | undefined,
     user: string | null,
   ): Gateway {
-    const { requests, loginHardLimitMs, checkLocalUser, openingDeadlineMs, renewalOf } = this.#options
+    const { requests, loginHardLimitMs, checkLocalUser, platform, uid, openingDeadlineMs, renewalOf } = this.#options
     const { now, onChanged, notice, noteStep, log } = this.#options
-    return new Gateway({
+    const id = gatewayIdOf(profile.name, resource, opening.account)
+    const gateway = new Gateway({
       profile,
       renewal: renewalOf(profile),
       requests,
@@ -319,18 +336,32 @@ export class Gateways {
       port,
       keep: opening.keep,
       ownerHostId: opening.keep === 'attached' ? hostId : undefined,
+      password: this.#passwordFor(id, opening),
+      socket: opening.socket,
       loginHardLimitMs,
       checkLocalUser,
       openingDeadlineMs,
-      onChanged: (gateway) => {
+      platform,
+      uid,
+      onChanged: (changed) => {
         // A port that was only tried is nobody's business.
-        if (this.#open.get(gateway.id) === gateway || gateway.isListening) onChanged(gateway)
+        if (this.#open.get(id) === changed || changed.isListening) onChanged(changed)
       },
-      notice: (text, id) => notice(text, profile.name, id),
-      noteStep: noteStep(gatewayIdOf(profile.name, resource, opening.account)),
+      notice: (text) => notice(text, profile.name, id),
+      noteStep: noteStep(id),
       now,
       log,
     })
+    gateway.asksPassword = opening.password ?? this.#stored.get(id)?.asksPassword
+    return gateway
+  }
+
+  /** The one that it had before, so that what people have copied stays good; undefined where it is to ask for none. */
+  #passwordFor(id: string, { protocol, password: asked }: Opening): string | undefined {
+    const stored = this.#stored.get(id)
+    const isDefault = gatewayProtocol(protocol).passwordCheck !== null && this.#options.isPasswordDefault()
+    if (!(asked ?? stored?.asksPassword ?? isDefault)) return undefined
+    return stored?.password ?? makeGatewayPassword()
   }
 
   #closeOne(gateway: Gateway): Promise<void> {
@@ -371,9 +402,22 @@ export class Gateways {
   async #remember(gateway: Gateway, isRestored: boolean): Promise<void> {
     const { resource, protocol, account, user } = gateway.route
     const { database, port } = gateway
-    const whose = user === null ? {} : { user }
-    const stored = { profile: gateway.profile.name, resource, protocol, account, ...whose, database, port, isRestored }
-    this.#stored.set(gateway.id, stored)
+    // The password stays although it is not asked for now: one that is wanted again is the one that clients have.
+    const { asksPassword, socket } = gateway
+    const password = gateway.password ?? this.#stored.get(gateway.id)?.password
+    this.#stored.set(gateway.id, {
+      profile: gateway.profile.name,
+      resource,
+      protocol,
+      account,
+      ...(user === null ? {} : { user }),
+      database,
+      port,
+      isRestored,
+      ...(asksPassword === undefined ? {} : { asksPassword }),
+      ...(password === undefined ? {} : { password }),
+      ...(socket === undefined ? {} : { socket }),
+    })
     await this.#write()
   }
 
@@ -387,6 +431,15 @@ export class Gateways {
   #of(profile: Profile): Gateway[] {
     return this.list().filter((gateway) => gateway.profile === profile)
   }
+}
+
+/** @throws PosternError `bad_request` if the protocol has no place for a password of the gateway's own */
+export function requirePasswordPlace({ resource, protocol }: Pick<Route, 'resource' | 'protocol'>): void {
+  if (gatewayProtocol(protocol).passwordCheck === null)
+    throw new PosternError(
+      'bad_request',
+      `${resource} (${protocol}) has no place for a password: leave it out, or open it with a Unix socket, which is yours alone`,
+    )
 }
 
 /** @throws PosternError `bad_request` if the protocol knows no databases that one could name */

@@ -9,14 +9,15 @@ import type { Host } from '../control/hosts.ts'
 import type { Profile } from '../profiles/profile.ts'
 import type { LoginRequests, Wanting } from '../renewal/login-requests.ts'
 import type { Renewal } from '../renewal/renewal.ts'
-import { requireDatabases, type Gateways } from './gateways.ts'
+import { requireDatabases, requirePasswordPlace, type Gateways } from './gateways.ts'
 
 type Deps = { gateways: Gateways; requests: LoginRequests; renewalOf: (profile: Profile) => Renewal }
 
 /**
  * Opens a gateway for a host. A login that has expired is asked for through that host; where it cannot ask, a gateway that is
  * known opens as *needs login*, an unknown one does not. One that is opened again after a crash listens before anything else.
- * @throws PosternError `login_required`, `resource_denied`, `port_conflict`, `bad_request` (a database where there are none), or
+ * @throws PosternError `login_required`, `resource_denied`, `port_conflict`, `bad_request` (a database or a password where there
+ * is none), or
  * the server's refusal
  */
 export async function openGateway(
@@ -49,11 +50,12 @@ export async function openGateway(
   const target = only ?? (await askOnce(() => lookUp(profile, asked, signal)))
   const { protocol, account } = target
   if (asked.database !== undefined) requireDatabases({ resource: asked.resource, protocol })
+  if (asked.password === true) requirePasswordPlace({ resource: asked.resource, protocol })
   const renewal = deps.renewalOf(profile)
   const opened = await gateways.open(
     profile,
     asked.resource,
-    { protocol, account, database: asked.database ?? target.database, port: asked.port, keep: asked.keep },
+    { ...asked, protocol, account, database: asked.database ?? target.database },
     host,
     async (route, abandoned) => {
       // As a gateway that is restored: whoever uses it gets it going, not whoever holds the terminal.

@@ -22,6 +22,11 @@ export function judgePeer(verdict: PeerVerdict): Refusal | undefined {
   switch (verdict) {
     case 'owner':
       return undefined
+    // macOS and Windows: the launch token and the cookie it became are the check, and nobody else has them.
+    case 'not told':
+      return undefined
+    case 'unreadable':
+      return { status: 403, text: 'It cannot be told whose connection this is: /proc/net/tcp cannot be read.' }
     case 'another user':
     case 'gone':
       return { status: 403, text: 'This Postern belongs to another user of this machine.' }

@@ -185,6 +185,7 @@ function commandEntries({ current, profiles, gateways, theme }: PaletteSources):
     ),
     setting('setting-ports', flowTexts.settings.ports),
     setting('setting-login-wait', flowTexts.settings.loginWait),
+    setting('setting-password', flowTexts.settings.gatewayPassword),
     setting('setting-background', flowTexts.settings.backgroundMode),
   ]
 }

@@ -94,6 +94,8 @@ export async function waitUntil(
 export type TestCoreOptions = {
   settings?: Partial<Settings>
   uid?: number
+  /** The system that the core believes to be on. */
+  platform?: NodeJS.Platform
   server?: FakeAccessServer
   home?: string
   keyStore?: CoreOptions['keyStore']
@@ -140,7 +142,7 @@ export class TestCore {
       socketPath: this.#socketPath,
       settings: { ...defaultSettings(), idleExit: 600_000, ...this.#options.settings },
       appVersion: '0.0.0-test',
-      platform: process.platform,
+      platform: this.#options.platform ?? process.platform,
       uid,
       keyStore: this.keyStore,
       controlTimings: this.#options.controlTimings,

@@ -50,9 +50,18 @@ export function GatewayPage({ gateway }: { gateway: GatewayDetail }) {
         ) : (
           texts.gateways.asItIs
         )}
-        ; {texts.gateways.onlyYou}
+        ; {texts.gateways.whoCanUse[gateway.guardedBy ?? 'local user']}
         {gateway.keep === 'attached' && `; ${texts.gateways.attached}`}
       </p>
+      {gateway.socket !== undefined && (
+        <p className={styles.socket}>
+          {texts.gateways.socket}{' '}
+          <code dir="ltr" data-selectable>
+            {gateway.socket}
+          </code>
+          <CopyButton text={gateway.socket} label={texts.gateways.copySocket} />
+        </p>
+      )}
       <StateLine gateway={gateway} onChange={() => setChanging(true)} />
       <Actions gateway={gateway} address={address} onChange={() => setChanging(true)} />
       <Snippets gateway={gateway} />

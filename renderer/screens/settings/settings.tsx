@@ -3,6 +3,7 @@ import { Page, PageSection } from '../../components/page.tsx'
 import { flowTexts } from '../../flow-texts.ts'
 import { useShell } from '../../state/shell.ts'
 import { DurationSetting } from './duration-setting.tsx'
+import { PasswordSetting } from './password-setting.tsx'
 import { PortSetting } from './port-setting.tsx'
 import { SwitchSetting } from './switch-setting.tsx'
 import { ThemeSetting } from './theme-setting.tsx'
@@ -25,6 +26,7 @@ export function Settings() {
       <PageSection title={words.gateways}>
         <div className={styles.group}>
           <PortSetting settings={settings} />
+          {settings.gatewayPassword !== undefined && <PasswordSetting settings={settings} />}
         </div>
       </PageSection>
       <PageSection title={words.logins}>

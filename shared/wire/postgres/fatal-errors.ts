@@ -8,6 +8,7 @@ export const SQLSTATE = {
   protocolViolation: '08P01',
   featureNotSupported: '0A000',
   invalidAuthorization: '28000',
+  invalidPassword: '28P01',
   invalidCatalogName: '3D000',
   tooManyConnections: '53300',
   adminShutdown: '57P01',

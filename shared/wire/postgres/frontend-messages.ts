@@ -3,6 +3,7 @@
 // Source: PostgreSQL documentation, "Frontend/Backend Protocol", 55.7.
 import { encodeMessage } from './backend-messages.ts'
 import { cString, FieldReader } from './field-reader.ts'
+import { PostgresProtocolError } from './protocol-error.ts'
 
 /** Text of a statement as far as it is at hand. */
 export type StatementText = { sql: string; isCut: boolean }
@@ -60,3 +61,13 @@ export function encodeSaslInitialResponse(mechanism: string, data: Uint8Array): 
 }
 
 export const encodeSaslResponse = (data: Uint8Array): Buffer => encodeMessage('p', data)
+
+/** The body of the first answer to a SASL request; `data` is empty where the client sent none. */
+export function parseSaslInitialResponse(body: Buffer): { mechanism: string; data: Buffer } {
+  const reader = new FieldReader(body, 'SASL initial response')
+  const mechanism = reader.string()
+  const length = reader.int32()
+  const data = length === -1 ? Buffer.alloc(0) : reader.bytes(length)
+  if (reader.remaining > 0) throw new PostgresProtocolError('SASL initial response: bytes follow its end')
+  return { mechanism, data }
+}

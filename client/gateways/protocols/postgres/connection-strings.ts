@@ -3,9 +3,15 @@
 import type { ConnectionTarget } from '../protocol.ts'
 
 /** A libpq connection URI (PostgreSQL documentation, 34.1.1.2), every part percent-encoded. */
-export function postgresUrl({ host, port, account, database, connectTimeoutSeconds }: ConnectionTarget): string {
+export function postgresUrl(target: ConnectionTarget): string {
+  const { host, port, account, database, connectTimeoutSeconds, password, socket } = target
   const part = encodeURIComponent
-  return `postgresql://${part(account)}@${host}:${port}/${part(database)}?sslmode=disable&connect_timeout=${connectTimeoutSeconds}`
+  const who = password === undefined ? part(account) : `${part(account)}:${password}`
+  const options = `sslmode=disable&connect_timeout=${connectTimeoutSeconds}`
+  // A directory cannot stand where a host does.
+  return socket === undefined
+    ? `postgresql://${who}@${host}:${port}/${part(database)}?${options}`
+    : `postgresql://${who}@/${part(database)}?host=${part(host)}&port=${port}&${options}`
 }
 
 /** libpq's environment variables (34.15). */
@@ -14,6 +20,7 @@ export const postgresEnvironment = (target: ConnectionTarget): Record<string, st
   PGPORT: String(target.port),
   PGUSER: target.account,
   PGDATABASE: target.database,
+  ...(target.password === undefined ? {} : { PGPASSWORD: target.password }),
   PGSSLMODE: 'disable',
   PGCONNECT_TIMEOUT: String(target.connectTimeoutSeconds),
 })

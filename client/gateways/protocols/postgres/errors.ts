@@ -6,6 +6,7 @@ import {
   sessionExpiredError,
   SQLSTATE,
   type ExpiredSession,
+  type Sqlstate,
 } from '../../../../shared/wire/postgres/fatal-errors.ts'
 import type { ErrorContext } from '../protocol.ts'
 
@@ -18,8 +19,12 @@ export function postgresErrorFor(error: unknown, context: ErrorContext): Buffer 
   if (outcome) return sessionExpiredError({ ...context, outcome })
   const hint = error.kind === 'expired' ? `Log in with "${context.loginCommand}" or the Postern app.` : undefined
   const detail = error.errorId === undefined ? undefined : `Error id: ${error.errorId}`
-  const state = error.kind === 'unreachable' ? SQLSTATE.connectionFailure : SQLSTATE.invalidAuthorization
-  return fatalError(state, error.message, { detail, hint })
+  return fatalError(stateFor(error), error.message, { detail, hint })
+}
+
+function stateFor({ code, kind }: PosternError): Sqlstate {
+  if (code === 'gateway_password_wrong') return SQLSTATE.invalidPassword
+  return kind === 'unreachable' ? SQLSTATE.connectionFailure : SQLSTATE.invalidAuthorization
 }
 
 const LOGIN_OUTCOMES: Partial<Record<ErrorCode, ExpiredSession['outcome']>> = {

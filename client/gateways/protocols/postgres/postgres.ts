@@ -4,6 +4,7 @@ import type { GatewayProtocol } from '../protocol.ts'
 import { postgresEnvironment, postgresUrl } from './connection-strings.ts'
 import { postgresErrorFor } from './errors.ts'
 import { readPostgresFirstMessage } from './first-message.ts'
+import { postgresPasswordCheck } from './password-check.ts'
 import { endProbe, logInToPostgres, runStatement } from './probe.ts'
 
 const PROBE_STATEMENT = 'select 1'
@@ -12,7 +13,10 @@ export const postgres: GatewayProtocol = {
   alpn: ALPN.postgres,
   isEndAHangUp: true,
   hasDatabases: true,
-  readOpening: readPostgresFirstMessage,
+  readOpening: (socket, { signal }) => readPostgresFirstMessage(socket, signal),
+  passwordCheck: postgresPasswordCheck,
+  // Where libpq looks for it in the directory that host= names.
+  socketName: ({ port }) => ({ name: `.s.PGSQL.${port}`, isNameFixed: true }),
   lastWordsFor: postgresErrorFor,
   stringsFor: (target) => ({ url: postgresUrl(target), env: postgresEnvironment(target) }),
   async probe(stream, { account, database }, step, signal) {
