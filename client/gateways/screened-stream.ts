@@ -28,7 +28,10 @@ export class ScreenedStream extends Duplex {
     })
     inner.once('end', () => this.push(null))
     inner.once('error', (error) => this.destroy(error))
-    inner.once('close', () => this.destroy())
+    inner.once('close', () => {
+      // One that is over in both directions has closed by itself; what it said is still on its way through here.
+      if (!inner.readableEnded || !inner.writableFinished) this.destroy()
+    })
     inner.pause()
   }
 

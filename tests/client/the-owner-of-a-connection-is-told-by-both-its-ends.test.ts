@@ -1,0 +1,179 @@
+// Whose connection it is (G18): what the kernel's tables say, what they do not say, and what follows from either.
+import fc from 'fast-check'
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { createConnection, createServer, type AddressInfo, type Socket } from 'node:net'
+import { describe, expect, it } from 'vitest'
+import { entranceFor, guardOf } from '../../client/gateways/entrance.ts'
+import { createLocalUserCheck, type PeerVerdict, type ReadTable } from '../../client/gateways/local-user.ts'
+import { run } from '../support/run.ts'
+
+const ME = 1000
+const ends = (remoteAddress: string, remotePort: number) => ({
+  remoteAddress,
+  remotePort,
+  localAddress: '127.0.0.1',
+  localPort: 15_432,
+})
+
+const HEADER = '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n'
+/** 15432 is 3C48 and 40000 is 9C40. */
+const row = (local: string, uid: number, inode: number, state = '01') =>
+  `   7: ${local}:9C40 0100007F:3C48 ${state} 00000000:00000000 00:00000000 00000000 ${String(uid).padStart(5)}        0 ${inode} 1 0000000000000000 20 4 30 10 -1\n`
+
+const judge = (v4: string, v6 = '', address = '127.0.0.1'): Promise<PeerVerdict> =>
+  createLocalUserCheck({
+    platform: 'linux',
+    ownUid: ME,
+    readTable: (path) => Promise.resolve(HEADER + (path.endsWith('6') ? v6 : v4)),
+  })(ends(address, 40_000))
+
+describe('G18: what the tables say', () => {
+  it('G18: the owner and root are let in, anybody else is not', async () => {
+    expect(await judge(row('0100007F', ME, 4711))).toBe('owner')
+    expect(await judge(row('0100007F', 0, 4711))).toBe('owner')
+    expect(await judge(row('0100007F', 1001, 4711))).toBe('another user')
+  })
+
+  it('G18: TIME_WAIT and orphaned rows say uid 0 without an inode: that is nobody, not root', async () => {
+    expect(await judge(row('0100007F', 0, 0, '06'))).toBe('gone')
+    expect(await judge(row('0100007F', ME, 0))).toBe('gone')
+    expect(await judge('')).toBe('gone')
+  })
+
+  it('G18: an IPv4 address mapped into IPv6 is found in the other table', async () => {
+    const mapped = row('0000000000000000FFFF00000100007F', 1001, 4711).replace(
+      '0100007F:3C48',
+      '0000000000000000FFFF00000100007F:3C48',
+    )
+    expect(await judge('', mapped)).toBe('another user')
+    expect(await judge('', mapped, '::ffff:127.0.0.1')).toBe('another user')
+  })
+
+  it('G18: the port of a client of ours, taken from another loopback address, is not that client', async () => {
+    const both = row('0100007F', ME, 4711) + row('0200007F', 1001, 4712)
+    expect(await judge(both)).toBe('owner')
+    expect(await judge(both, '', '127.0.0.2')).toBe('another user')
+    expect(await judge(row('0100007F', ME, 4711), '', '127.0.0.2')).toBe('gone')
+    expect(await judge(row('0100007F', ME, 4711), '', '10.0.0.7')).toBe('gone')
+  })
+
+  it('G18: a table that cannot be read refuses; a machine without IPv6 has none and goes on', async () => {
+    const unreadable: ReadTable = () => Promise.reject(new Error('EACCES'))
+    const check = createLocalUserCheck({ platform: 'linux', ownUid: ME, readTable: unreadable })
+    expect(await check(ends('127.0.0.1', 40_000))).toBe('unreadable')
+    const withoutV6: ReadTable = (path) =>
+      path.endsWith('6') ? Promise.reject(new Error('ENOENT')) : Promise.resolve(HEADER + row('0100007F', ME, 4711))
+    const other = createLocalUserCheck({ platform: 'linux', ownUid: ME, readTable: withoutV6 })
+    expect(await other(ends('127.0.0.1', 40_000))).toBe('owner')
+  })
+
+  it('G18: whatever lies in a table, nobody but its owner is let in by it', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.string({ unit: 'binary' }), fc.integer({ min: 0, max: 70_000 }), async (junk, uid) => {
+        const verdict = await judge(`${junk}\n${row('0100007F', uid, 4711)}${junk}`)
+        const expected = uid === ME || uid === 0 ? 'owner' : 'another user'
+        return verdict === expected
+      }),
+    )
+  })
+
+  it('G18: macOS, Windows and systems without user ids say that nothing is told', async () => {
+    for (const platform of ['darwin', 'win32', 'freebsd'] as const)
+      expect(await createLocalUserCheck({ platform, ownUid: ME })(ends('127.0.0.1', 40_000))).toBe('not told')
+    expect(await createLocalUserCheck({ platform: 'linux', ownUid: undefined })(ends('127.0.0.1', 1))).toBe('not told')
+  })
+
+  it('G18: every verdict has its decision, with a password and without', () => {
+    const decisions = (['owner', 'another user', 'gone', 'not told', 'unreadable'] as const).map((verdict) => [
+      verdict,
+      entranceFor(verdict, false),
+      entranceFor(verdict, true),
+    ])
+    expect(decisions).toEqual([
+      ['owner', 'open', 'by password'],
+      ['another user', 'refused', 'refused'],
+      ['gone', 'nobody', 'nobody'],
+      ['not told', 'open', 'by password'],
+      ['unreadable', 'refused', 'refused'],
+    ])
+    expect([guardOf(true, false), guardOf(true, true), guardOf(false, true), guardOf(false, false)]).toEqual([
+      'local user',
+      'password',
+      'password',
+      'nothing',
+    ])
+  })
+})
+
+const isLinux = process.platform === 'linux'
+const ownUid = process.getuid?.()
+
+describe.skipIf(!isLinux)('G18: what the kernel of this machine says', () => {
+  const listen = async (onSocket: (socket: Socket) => void) => {
+    const server = createServer(onSocket)
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    return { server, port: (server.address() as AddressInfo).port }
+  }
+
+  it('G18: a burst of 200 connections is judged by a handful of readings', async () => {
+    let readings = 0
+    const readTable: ReadTable = async (path) => {
+      if (path === '/proc/net/tcp') readings += 1
+      return readFile(path, 'latin1')
+    }
+    const check = createLocalUserCheck({ platform: 'linux', ownUid, readTable })
+    const verdicts: Promise<PeerVerdict>[] = []
+    const accepted: Socket[] = []
+    const { promise: all, resolve } = Promise.withResolvers<undefined>()
+    const { server, port } = await listen((socket) => {
+      accepted.push(socket)
+      if (accepted.length === 200) resolve(undefined)
+    })
+    const clients = Array.from({ length: 200 }, () => createConnection({ host: '127.0.0.1', port }))
+    await all
+    for (const socket of accepted) verdicts.push(check(socket))
+    expect(new Set(await Promise.all(verdicts))).toEqual(new Set(['owner']))
+    // The first begins one, all others share the next.
+    expect(readings).toBeLessThanOrEqual(2)
+    for (const socket of [...clients, ...accepted]) socket.destroy()
+    server.close()
+  })
+
+  it('G18: a client that connects by an IPv6 socket to the mapped address is known as what it is', async (context) => {
+    const check = createLocalUserCheck({ platform: 'linux', ownUid })
+    const { promise: verdict, resolve, reject } = Promise.withResolvers<PeerVerdict>()
+    const { server, port } = await listen((socket) => void check(socket).then(resolve, reject))
+    const client = createConnection({ host: '::ffff:127.0.0.1', port })
+    const outcome = await Promise.race([verdict, once(client, 'error').then(() => 'no IPv6' as const)])
+    client.destroy()
+    server.close()
+    if (outcome === 'no IPv6') context.skip('this machine has no IPv6 sockets; one that has them would run it')
+    expect(outcome).toBe('owner')
+  })
+
+  it('G18: another user who takes the port of a living client on 127.0.0.2 is another user', async (context) => {
+    if (ownUid !== 0) context.skip('needs root, to become another user: run npm test as root')
+    // Root itself would be let in, so somebody else owns the gateways here.
+    const check = createLocalUserCheck({ platform: 'linux', ownUid: ME })
+    const accepted: Socket[] = []
+    const { server, port } = await listen((socket) => {
+      socket.on('error', () => undefined)
+      accepted.push(socket)
+    })
+    const ours = createConnection({ host: '127.0.0.1', port })
+    await once(ours, 'connect')
+    const taken = ours.localPort!
+    const script = `const s = require('net').connect({ host: '127.0.0.1', port: ${port}, localAddress: '127.0.0.2', localPort: ${taken} }, () => s.write('x')); s.on('close', () => process.exit()).on('error', (e) => { console.error(e.code); process.exit(1) })`
+    const thief = run(process.execPath, ['-e', script], { uid: 65_534, gid: 65_534, cwd: '/' })
+    await expect.poll(() => accepted.length, { timeout: 20_000 }).toBe(2)
+    const their = accepted.find(({ remoteAddress }) => remoteAddress === '127.0.0.2')!
+    expect(their.remotePort).toBe(taken)
+    expect(await check(their)).toBe('another user')
+    for (const socket of accepted) socket.destroy()
+    ours.destroy()
+    await thief
+    server.close()
+  })
+})
