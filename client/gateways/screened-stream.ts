@@ -51,7 +51,7 @@ export class ScreenedStream extends Duplex {
   override _final(done: (error?: Error | null) => void): void {
     // A likeness of a request that ends is none.
     this.#giveUp()
-    this.#inner.end(() => done())
+    this.#inner.end((error?: Error | null) => done(error))
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {

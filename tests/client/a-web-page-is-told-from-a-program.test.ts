@@ -5,6 +5,7 @@ import { PassThrough } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createHttpScreen } from '../../client/gateways/protocols/http-screen.ts'
 import { ScreenedStream } from '../../client/gateways/screened-stream.ts'
+import { linkOf } from '../../link/link.ts'
 import type { GatewayView } from '../../shared/rpc.ts'
 import { RawClient, TestCore, waitUntil, type TestHost } from '../support/client-core.ts'
 import { TCP_RESOURCE } from '../support/fake-access-server.ts'
@@ -93,7 +94,7 @@ describe('G18: requests', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.uint8Array({ minLength: 1, maxLength: 200 }), { maxLength: 10 }), async (chunks) => {
         const inner = new PassThrough({ allowHalfOpen: true })
-        const screened = new ScreenedStream(inner, createHttpScreen(), () => undefined)
+        const screened = new ScreenedStream(linkOf(inner), createHttpScreen(), () => undefined)
         for (const chunk of chunks) screened.write(chunk)
         screened.end()
         const back: Buffer[] = []
@@ -109,7 +110,7 @@ describe('G18: requests', () => {
     const sent: Buffer[] = []
     inner.on('data', (bytes: Buffer) => sent.push(bytes))
     const texts: string[] = []
-    const screened = new ScreenedStream(inner, createHttpScreen(), (text) => texts.push(text))
+    const screened = new ScreenedStream(linkOf(inner), createHttpScreen(), (text) => texts.push(text))
     const bad = request({ Host: 'evil.test' })
     screened.write(bad.subarray(0, 20))
     screened.write(bad.subarray(20))
