@@ -87,7 +87,7 @@ it('D2: a palette without a match says so', async () => {
   await window.page.getByText('Nothing is called “qqzzqq”.').waitFor()
 })
 
-it('D2: settings are saved at once, checked in place, and undone where the core refuses', async () => {
+it('D2, G18: settings are saved at once, checked in place, and undone where the core refuses', async () => {
   let isRefusing = false
   await using window = await openWindow(stage, {
     state: appState(),
@@ -124,6 +124,12 @@ it('D2: settings are saved at once, checked in place, and undone where the core 
   await page.getByRole('textbox', { name: 'To port' }).fill('15500')
   await page.keyboard.press('Enter')
   await expect.poll(() => host.state.settings.portRange).toEqual({ from: 15_000, to: 15_500 })
+
+  const password = page.getByRole('switch', { name: 'Ask for a password at new gateways' })
+  expect(await password.isChecked()).toBe(false)
+  await password.focus()
+  await page.keyboard.press('Space')
+  await expect.poll(() => host.state.settings.gatewayPassword).toBe('on')
 
   isRefusing = true
   const background = page.getByRole('switch', { name: 'Keep gateways open' })

@@ -143,6 +143,7 @@ export function appState(part: Partial<AppState> = {}, gateways: readonly Gatewa
       coolDown: 10_000,
       backgroundMode: true,
       startAtLogin: false,
+      gatewayPassword: 'off',
     },
     ...part,
   }
@@ -150,6 +151,10 @@ export function appState(part: Partial<AppState> = {}, gateways: readonly Gatewa
 
 export const demoGateways = (): GatewayDetail[] => [
   gateway('orders', 15432, 'listening', {
+    guardedBy: 'local user',
+    socket: '/home/alice/sockets/.s.PGSQL.15432',
+    socketUrl:
+      'postgresql://app_rw@/orders?host=%2Fhome%2Falice%2Fsockets&port=15432&sslmode=disable&connect_timeout=330',
     connections: 3,
     bytesIn: 4_400_000,
     bytesOut: 242_000_000,

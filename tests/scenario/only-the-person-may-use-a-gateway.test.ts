@@ -1,5 +1,7 @@
 // G18 and bad bytes: another local user, web pages, port scans and broken clients get nowhere and raise no login.
-import { chmod } from 'node:fs/promises'
+import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import net from 'node:net'
 import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -11,7 +13,7 @@ import {
   logInBriefly,
   untilExpired,
 } from '../support/cluster.ts'
-import { run } from '../support/run.ts'
+import { run, until } from '../support/run.ts'
 
 let cluster: TestCluster
 let home: string
@@ -82,4 +84,35 @@ describe('whoever is not the person', () => {
     await cluster.login(home)
     expect(await psql(gateway.url, ['-c', 'select 1'])).toMatchObject({ code: 0, stdout: '1\n' })
   })
+})
+
+describe('the person', () => {
+  it(
+    'G18: has a socket and a password by the command line: psql goes through both, db query needs neither said, help names them',
+    { timeout: 90_000 },
+    async () => {
+      const own = await cluster.newHome()
+      await cluster.login(own)
+      const dir = await mkdtemp(join(tmpdir(), 'ps-'))
+      try {
+        const opened = await cluster.open(own, 'orders', ['--password', '--socket', dir])
+        const { socket, socketUrl } = opened as { socket?: string; socketUrl?: string }
+        expect(socket).toBe(join(dir, `.s.PGSQL.${opened.port}`))
+        expect(opened.env['PGPASSWORD']).toMatch(/^[\w-]{24,}$/)
+        expect(await psql(opened.url, ['-c', 'select 1'])).toMatchObject({ code: 0, stdout: '1\n' })
+        expect(await psql(socketUrl ?? '', ['-c', 'select 1'])).toMatchObject({ code: 0, stdout: '1\n' })
+        const wrong = await psql(opened.url.replace('@', 'x@'), ['-w', '-c', 'select 1'])
+        expect(wrong.stderr).toContain('wrong password for this gateway')
+        const query = await cluster.postern(own, ['db', 'query', 'orders', 'select 7 as seven', '--json'])
+        expect(query).toMatchObject({ code: 0, stdout: expect.stringContaining('"seven":7') })
+        const refused = await cluster.postern(own, ['gateway', 'open', 'orders', '--socket', '/', '--detach'])
+        expect(refused.code).toBe(1)
+        expect(refused.stderr).toMatch(/another socket|others may write|close it first|belongs to/)
+        await opened.process.stop('SIGINT')
+        await until(async () => (await readdir(dir)).length === 0, 'the socket to go with its gateway')
+      } finally {
+        await rm(dir, { recursive: true, force: true })
+      }
+    },
+  )
 })
