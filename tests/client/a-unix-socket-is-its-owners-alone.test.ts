@@ -83,16 +83,16 @@ it('G18: at no moment has it wider rights than 0600, whatever the umask', async 
   try {
     const path = join(dir, 's')
     const seen: string[] = []
-    let isWatching = true
+    const watching = new AbortController()
     const watch = (async () => {
-      while (isWatching) {
+      while (!watching.signal.aborted) {
         const file = await lstat(path).catch(() => undefined)
         if (file && (file.mode & 0o777) !== 0o600) seen.push((file.mode & 0o777).toString(8))
         await new Promise((resolve) => setImmediate(resolve))
       }
     })()
     for (let round = 0; round < 50; round++) (await listenOnUnixSocket(path, (socket) => socket.destroy())).stop()
-    isWatching = false
+    watching.abort()
     await watch
     expect(seen).toEqual([])
   } finally {

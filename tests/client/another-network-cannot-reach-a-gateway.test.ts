@@ -46,7 +46,7 @@ async function startGuest(context: TestContext): Promise<number> {
   await waitUntil(isApart, 'a network namespace')
   if (problem !== '' || pid === undefined)
     context.skip(`no network namespace can be made (${problem}): root with CAP_SYS_ADMIN, as in a VM, would run it`)
-  return pid!
+  return pid
 }
 
 const inside = (pid: number, command: string, ...args: string[]) =>
