@@ -36,14 +36,31 @@ export function linkOf(stream: Duplex, transport: Duplex = stream): Link {
   })
   // An error that comes while nobody pumps must not end the process; whoever waits on `closed` learns of the end.
   stream.on('error', () => undefined)
+  let isResetting = false
+  const resetNow = (): void => {
+    // While a FIN is on its way the system resets nothing, and Node would then never say that the socket is closed.
+    const isEnding = stream.writableEnded && !stream.writableFinished
+    if (!stream.destroyed && !isEnding) resetTransport(transport)
+    // TLS hears of its end from its transport, and is not pulled away from under it.
+    if (transport === stream || isEnding || transport.closed) stream.destroy()
+    else transport.once('close', () => stream.destroy())
+  }
   const link: Link = {
     stream,
     closed,
     pumpTo: (other) => pumpBetween(link, other),
-    destroy: (error) => void stream.destroy(error),
+    destroy(error) {
+      if (!isResetting) stream.destroy(error)
+    },
     reset() {
-      resetTransport(transport)
-      stream.destroy()
+      if (isResetting) return
+      if (transport === stream) {
+        resetNow()
+        return
+      }
+      isResetting = true
+      // Not inside a callback of TLS, where this may have been called from: taking its transport away there crashes Node 24.
+      setImmediate(resetNow)
     },
   }
   return link

@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import { entranceFor } from '../gateways/entrance.ts'
 import type { CheckLocalUser, PeerVerdict } from '../gateways/local-user.ts'
 import { GATEWAY_HOST } from '../gateways/listener.ts'
 import { headersOf, htmlOf, refusalPage, type Page } from './pages.ts'
@@ -45,7 +46,8 @@ export async function openSsoDoor(handlers: DoorHandlers, checkLocalUser: CheckL
   }
 
   const answer = async (request: IncomingMessage): Promise<DoorAnswer> => {
-    if ((await verdictOn(request.socket)) !== 'owner')
+    // Where the system tells nobody's name, the state in the cookie and the address is the check.
+    if (entranceFor(await verdictOn(request.socket), false) !== 'open')
       return { page: refusalPage(403, 'This login belongs to another user of this machine.') }
     const refusal = judge(request, `${GATEWAY_HOST}:${port}`)
     if (refusal) return { page: refusal }
