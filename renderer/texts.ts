@@ -116,7 +116,7 @@ export const texts = {
     emptyTitle: 'Nothing here for you yet',
     emptyText: 'None of your roles allows a resource on this cluster. Ask whoever runs it for access.',
     leftOut: (count: number) =>
-      `${plural(count, 'resource is', 'resources are')} not shown: the server is newer than this Postern. Update Postern to use ${count === 1 ? 'it' : 'them'}.`,
+      `${plural(count, 'resource is', 'resources are')} not shown: this version of Postern does not understand ${count === 1 ? 'it' : 'them'}. An update may help.`,
     noMatchTitle: 'No resource matches',
     noMatchText: 'Try fewer words, or clear the filters.',
     failedTitle: 'The resources could not be loaded',

@@ -55,9 +55,11 @@ it('D1: calls of the core that no page may make are refused, and the core goes o
   const page = await openPage()
   const forbidden = Object.keys(CALLS).filter((method) => !(PAGE_METHODS as readonly string[]).includes(method))
   expect(forbidden).toContain('core.stop')
-  expect(forbidden).toContain('api.call')
+  expect(forbidden).toContain('core.retire')
   for (const method of [...forbidden, 'hello', 'constructor', '__proto__', 'toString'])
     expect((await page.call(method, {})).error?.code, method).toBe('bad_request')
+  const audit = { method: 'GET', path: '/v1/audit' }
+  expect((await page.call('api.call', audit)).error?.code).toBe('bad_request')
   expect((await page.call('profile.list', {})).result).toBeDefined()
   await page.close()
 })

@@ -72,25 +72,20 @@ async function expectLayoutHolds(page: Page): Promise<void> {
 }
 
 describe('a server with strange answers', () => {
-  it('E3: a resource name of 10,000 characters is refused in plain words, and the app goes on when the server is well', async () => {
+  it('E3: a resource name of 10,000 characters is left out and counted, the others stand; a list that is none is refused in plain words', async () => {
     server.resources = ['orders', 'x'.repeat(LENGTH)]
     const { page, complaints } = await openSignedIn()
-    const problem = page.getByRole('main').getByRole('alert').filter({ hasText: 'The resources could not be loaded' })
-    await problem.waitFor()
-    const text = (await problem.textContent()) ?? ''
-    expect(text).toContain('in a form that is not understood')
-    expect(text).not.toContain('xxxx')
+    await openButton(page, 'orders').waitFor()
+    const note = page.getByRole('status').filter({ hasText: '1 resource is not shown' })
+    await note.waitFor()
+    expect(await page.getByRole('main').textContent()).not.toContain('xxxx')
     await expectLayoutHolds(page)
 
-    server.resources = ['orders']
-    await problem.getByRole('button', { name: 'Try again' }).click()
-    await openButton(page, 'orders').waitFor()
-
     // Once there is a list, the old one stays and the failure is said over it.
-    server.resources = ['y'.repeat(LENGTH)]
+    server.rawAnswer = { path: '/v1/resources', contentType: 'application/json', body: '{"resources": "none"}' }
     await reload(page)
     await page.getByRole('alert').filter({ hasText: 'not understood' }).waitFor()
-    server.resources = ['orders']
+    server.rawAnswer = undefined
     await openButton(page, 'orders').click()
     await page.waitForURL(/#\/gateways\/./)
     expect(complaints.join()).toBe('')
@@ -153,10 +148,10 @@ describe('a server with strange answers', () => {
     expect(complaints.join()).toBe('')
   })
 
-  it('E3: a resource that is called in another script is refused in plain words', async () => {
+  it('E3: a list of which nothing can be used says so, in place of the resources', async () => {
     server.resources = ['طلبات-🛒']
     const { page, complaints } = await openSignedIn()
-    await page.getByRole('alert').filter({ hasText: 'The resources could not be loaded' }).waitFor()
+    await page.getByRole('main').getByText('1 resource is not shown').first().waitFor()
     await expectLayoutHolds(page)
     expect(complaints.join()).toBe('')
   })
