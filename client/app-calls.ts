@@ -87,7 +87,12 @@ export function createAppCalls(parts: AppParts): Pick<Calls, AppMethod> {
       notices.clear()
       return Promise.resolve({})
     },
-    'settings.update': (changes) => settings.update(changes),
+    'settings.update': async (changes) => {
+      const view = await settings.update(changes)
+      // A shell that closes its window next goes by the state: it has to know by then whether the app lives on.
+      state.tellNow()
+      return view
+    },
     'presence.set': ({ presence }, host) => {
       log.info({ host: host.id, presence }, 'presence')
       const hasReturned = attention.setPresence(host.id, presence)

@@ -112,6 +112,7 @@ export function createCoreState(parts: () => CoreParts): CoreState {
     },
     now: () => mirror.now(),
     touch: mirror.touch,
+    tellNow: () => mirror.tellNow(),
     touchGateway(id) {
       if (!mirror.hasSubscribers) return
       mirror.touch('gateways', id)

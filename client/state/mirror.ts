@@ -36,6 +36,8 @@ export type StateMirror = {
   now(): AppState
   /** Something of this part may have changed; without a key, any of it. */
   touch: Touch
+  /** Tells what was touched without waiting: whoever is answered next has seen it. */
+  tellNow(): void
   close(): void
 }
 
@@ -163,6 +165,11 @@ export function createStateMirror(sources: StateSources): StateMirror {
         touchedKeys.set(part, key === undefined || keys === 'all' ? 'all' : keys.add(key))
       }
       schedule()
+    },
+    tellNow() {
+      if (timer === undefined) return
+      clearTimeout(timer)
+      flush()
     },
     close() {
       clearTimeout(timer)

@@ -245,7 +245,7 @@ export const SCREENS: readonly Screen[] = [
     async show({ page }) {
       await page.keyboard.press('Escape')
       await loginOf(page).waitFor({ state: 'hidden' })
-      await page.getByText(/connections are refused for a moment/).waitFor()
+      await page.getByText(/Connections are refused for a moment/).waitFor()
     },
   },
   {
