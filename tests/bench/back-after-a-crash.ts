@@ -17,9 +17,7 @@ const rounds = Number(values.rounds)
 await using stack = new AsyncDisposableStack()
 const cluster = await startCluster()
 stack.defer(() => cluster.close())
-const home = await cluster.newHome()
-await cluster.login(home)
-const { port } = await cluster.open(home, 'orders')
+let port = 0
 
 const connect = (sql: string): LightClient =>
   new LightClient({ port, account: 'reader', database: 'postgres', name: 'bench', sql, isEager: false })
@@ -47,7 +45,7 @@ async function withLoad(crash: () => Promise<void>): Promise<number> {
   return ms
 }
 
-const corePid = async (): Promise<number> => {
+const corePid = async (home: string): Promise<number> => {
   const core = await connectToCore({ home, kind: 'terminal', canAsk: false, appVersion: 'bench', start: false })
   await core.close()
   return core.core.pid
@@ -62,7 +60,11 @@ const core: number[] = []
 const server: number[] = []
 const serverStart: number[] = []
 for (let round = 0; round < rounds; round++) {
-  const pid = await corePid()
+  // A home for each round: a terminal tries more and more slowly to get a core back that keeps ending.
+  const home = await cluster.newHome()
+  await cluster.login(home)
+  port = (await cluster.open(home, 'orders')).port
+  const pid = await corePid(home)
   core.push(await withLoad(() => Promise.resolve(void process.kill(pid, 'SIGKILL'))))
   server.push(
     await withLoad(async () => {
