@@ -4,6 +4,7 @@ import { afterEach, expect, it } from 'vitest'
 import { AppState } from '../../shared/app-state.ts'
 import type { GatewayView } from '../../shared/rpc.ts'
 import { RawClient, TestCore, waitUntil, type TestHost } from '../support/client-core.ts'
+import { startWay } from '../support/network-between.ts'
 
 const MINUTE_MS = 60_000
 
@@ -28,9 +29,9 @@ function pass(ms: number): void {
 }
 
 /** A client that comes now: `connected`, or what it was told. */
-async function comesThrough(): Promise<string> {
+async function comesThrough(timeoutMs?: number): Promise<string> {
   const client = await RawClient.connect(gateway.port)
-  await waitUntil(() => client.text.includes('server_version') || client.isEnded, 'an answer to the client')
+  await waitUntil(() => client.text.includes('server_version') || client.isEnded, 'an answer to the client', timeoutMs)
   client.socket.destroy()
   return client.isEnded ? client.text : 'connected'
 }
@@ -131,6 +132,34 @@ it('G14 G7: without a network, connections get 08006 in time and nobody is asked
   const { requestId } = await host.next('login.requested')
   await test.submit(host, requestId)
   expect(await coming).toBe('connected')
+})
+
+it('G7 G10: over a network that takes everything and gives nothing, connections get 08006 at their deadline and nobody is asked', async () => {
+  test = await TestCore.start()
+  host = await test.attach({ kind: 'window' })
+  const way = await startWay(test.server.port)
+  try {
+    await host.core.call('profile.add', { address: way.address, caPin: test.server.ca.fingerprint })
+    await test.submit(host)
+    gateway = await test.open(host)
+    way.swallow()
+    way.isSilent = true
+    const withGoodCertificate = comesThrough(40_000)
+    await waitUntil(async () => (await gatewayNow()).connections === 1, 'the first client to be seen')
+    // The other one comes after the login has ended, by the clock of a machine that may have slept.
+    test.expire()
+    const withoutLogin = comesThrough(40_000)
+    expect(await withGoodCertificate).toContain('C08006')
+    expect(await withoutLogin).toContain('C08006')
+    nobodyWasAsked()
+    way.isSilent = false
+    const coming = comesThrough()
+    const { requestId } = await host.next('login.requested')
+    await test.submit(host, requestId)
+    expect(await coming).toBe('connected')
+  } finally {
+    await way.close()
+  }
 })
 
 it('G5 G9: while the server restarts the question stays: a submit says that it is away, the next one lets everybody go on', async () => {

@@ -1,13 +1,12 @@
 // The control stream over the whole product: real access server, PostgreSQL and psql, cores with their real timings. One home has
 // the stream, another of the same person has none (the server's cap), a third one's network swallows it.
-import { once } from 'node:events'
-import net from 'node:net'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { ControlTimings } from '../../client/control-stream/timings.ts'
 import type { GatewayView, ProfileView } from '../../shared/rpc.ts'
 import { TestCore, waitUntil, type TestHost } from '../support/client-core.ts'
 import { ADMIN, ALICE, BOB, keepPsql, psql, startCluster, totpCode, type TestCluster } from '../support/cluster.ts'
 import { FakeAccessServer } from '../support/fake-access-server.ts'
+import { startWay } from '../support/network-between.ts'
 import type { Kept } from '../support/run.ts'
 
 const DEVELOPER = {
@@ -229,46 +228,3 @@ describe('without it', () => {
 
 /** How many streams the core has opened, by its log. */
 const opened = ({ core }: Home): number => core.log.filter((line) => line.includes('control stream open')).length
-
-/** A network in between: forwards every connection, until it is told to swallow those that there are. */
-async function startWay(port: number) {
-  const pairs = new Set<[net.Socket, net.Socket]>()
-  const way = {
-    address: '',
-    cut() {
-      for (const pair of pairs) for (const socket of pair) socket.destroy()
-    },
-    swallow() {
-      for (const [a, b] of pairs) {
-        a.unpipe(b)
-        b.unpipe(a)
-        // Taken and forgotten, as by a firewall that has lost its state.
-        a.resume()
-        b.resume()
-      }
-    },
-    async close() {
-      const closed = once(server, 'close')
-      server.close()
-      for (const pair of pairs) for (const socket of pair) socket.destroy()
-      await closed
-    },
-  }
-  const server = net.createServer((client) => {
-    const target = net.connect(port, '127.0.0.1')
-    const pair: [net.Socket, net.Socket] = [client, target]
-    pairs.add(pair)
-    client.pipe(target).pipe(client)
-    for (const socket of pair) {
-      socket.on('error', () => undefined)
-      socket.once('close', () => {
-        pairs.delete(pair)
-        for (const one of pair) one.destroy()
-      })
-    }
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  way.address = `127.0.0.1:${(server.address() as net.AddressInfo).port}`
-  return way
-}
