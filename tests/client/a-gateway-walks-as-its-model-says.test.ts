@@ -2,7 +2,6 @@
 // own words what a person must be shown. One walk takes every step of the table, others go wherever chance leads.
 import { once } from 'node:events'
 import { createServer } from 'node:net'
-import fc from 'fast-check'
 import { afterEach, expect, it } from 'vitest'
 import { GATEWAY_MACHINE } from '../../client/gateways/gateway-state.ts'
 import { AppState } from '../../shared/app-state.ts'
@@ -10,6 +9,7 @@ import type { GatewayState, GatewayView } from '../../shared/rpc.ts'
 import { RawClient, TestCore, waitUntil, type TestHost } from '../support/client-core.ts'
 import { ManualTimers } from '../support/manual-timers.ts'
 import { PASSWORD } from '../support/fake-access-server.ts'
+import { walkOf, type Act } from '../support/model-walk.ts'
 import { coverageOf } from '../support/steps.ts'
 
 const HOUR_MS = 3_600_000
@@ -156,8 +156,6 @@ class Real {
     await this.test.close()
   }
 }
-
-type Act = { when: (model: Model) => boolean; then: (model: Model) => void; run: (real: Real) => Promise<void> | void }
 
 const isOpen = ({ listener }: Model): boolean => listener === 'open'
 
@@ -325,36 +323,10 @@ const ACTS = {
       await real.script.core.call('gateway.update', { gateway: real.id, port: real.port })
     },
   },
-} satisfies Record<string, Act>
+} satisfies Record<string, Act<Model, Real>>
 
 type ActName = keyof typeof ACTS
-const ALL_ACTS: Readonly<Record<ActName, Act>> = ACTS
-
-class ActCommand implements fc.AsyncCommand<Model, Real> {
-  readonly #name: ActName
-  constructor(name: ActName) {
-    this.#name = name
-  }
-
-  check(model: Readonly<Model>): boolean {
-    return ALL_ACTS[this.#name].when(model)
-  }
-
-  async run(model: Model, real: Real): Promise<void> {
-    await ALL_ACTS[this.#name].run(real)
-    ALL_ACTS[this.#name].then(model)
-    const wanted = shown(model)
-    await waitUntil(async () => (await real.state()) === wanted, `"${wanted}" after "${this.#name}"`).catch(
-      async (error: unknown) => {
-        throw new Error(`${String(error)}; it shows "${await real.state()}"`)
-      },
-    )
-  }
-
-  toString(): string {
-    return this.#name
-  }
-}
+const walk = walkOf<ActName, Model, Real>({ acts: ACTS, shown, fresh, start: () => Real.start() })
 
 let real: Real | undefined
 afterEach(async () => {
@@ -447,13 +419,10 @@ const TOUR: ActName[] = [
 it('D3: one walk takes a real gateway through every step of its table', { timeout: 60_000 }, async () => {
   real = await Real.start()
   const model = fresh()
-  for (const name of TOUR) {
-    expect(ALL_ACTS[name].when(model), `${name} can happen now`).toBe(true)
-    await new ActCommand(name).run(model, real)
-  }
+  await walk.tour(TOUR, model, real)
   // refused → needs login: out of reach, the server says nothing of the route, and the refusal of before is not repeated.
   for (const name of ['the role is taken away', 'alice logs in', 'the login runs out'] as const) {
-    await new ActCommand(name).run(model, real)
+    await walk.step(name, model, real)
   }
   await real.test.server.close()
   await real.connect()
@@ -462,22 +431,5 @@ it('D3: one walk takes a real gateway through every step of its table', { timeou
 })
 
 it('D3: wherever chance leads, a real gateway shows what is true', { timeout: 120_000 }, async () => {
-  const names = Object.keys(ACTS) as ActName[]
-  await fc.assert(
-    fc.asyncProperty(
-      fc.commands(
-        names.map((name) => fc.constant(new ActCommand(name))),
-        { maxCommands: 40, size: 'max' },
-      ),
-      async (commands) => {
-        const started = await Real.start()
-        try {
-          await fc.asyncModelRun(() => ({ model: fresh(), real: started }), commands)
-        } finally {
-          await started.close()
-        }
-      },
-    ),
-    { numRuns: 15, endOnFailure: true, interruptAfterTimeLimit: 25_000 },
-  )
+  await walk.wander({ runs: 40, timeLimitMs: 25_000 })
 })

@@ -1,11 +1,11 @@
 // D3 for a profile: a real core with a clock of the test's own, a real (fake) server and real logins, against a model that says in
 // its own words what a person must be shown. One walk takes every step of the table, others go wherever chance leads.
-import fc from 'fast-check'
 import { afterEach, expect, it } from 'vitest'
 import { PROFILE_MACHINE } from '../../client/profiles/profile-state.ts'
 import type { ProfileView } from '../../shared/rpc.ts'
-import { TestCore, waitUntil, type TestHost } from '../support/client-core.ts'
+import { TestCore, type TestHost } from '../support/client-core.ts'
 import { PASSWORD } from '../support/fake-access-server.ts'
+import { walkOf, type Act } from '../support/model-walk.ts'
 import { coverageOf } from '../support/steps.ts'
 
 const MINUTE_MS = 60_000
@@ -118,8 +118,6 @@ class Real {
     await this.test.close()
   }
 }
-
-type Act = { when: (model: Model) => boolean; then: (model: Model) => void; run: (real: Real) => Promise<void> | void }
 
 const isIdle = ({ isLoggingIn }: Model): boolean => !isLoggingIn
 const isUp = ({ server }: Model): boolean => !server.isDown
@@ -247,37 +245,10 @@ const ACTS = {
     then: (model) => (model.server.isEnded = true),
     run: (real) => real.test.server.endLatestLogin(),
   },
-} satisfies Record<string, Act>
+} satisfies Record<string, Act<Model, Real>>
 
 type ActName = keyof typeof ACTS
-const ALL_ACTS: Readonly<Record<ActName, Act>> = ACTS
-
-class ActCommand implements fc.AsyncCommand<Model, Real> {
-  readonly #name: ActName
-  constructor(name: ActName) {
-    this.#name = name
-  }
-
-  check(model: Readonly<Model>): boolean {
-    return ALL_ACTS[this.#name].when(model)
-  }
-
-  async run(model: Model, real: Real): Promise<void> {
-    await ALL_ACTS[this.#name].run(real)
-    ALL_ACTS[this.#name].then(model)
-    const wanted = shown(model)
-    let now: ProfileView['state'] | undefined
-    await waitUntil(async () => (now = await real.state()) === wanted, `"${wanted}" after "${this.#name}"`).catch(
-      (error: unknown) => {
-        throw new Error(`${String(error)}; it shows "${String(now)}"`)
-      },
-    )
-  }
-
-  toString(): string {
-    return this.#name
-  }
-}
+const walk = walkOf<ActName, Model, Real>({ acts: ACTS, shown, fresh, start: () => Real.start() })
 
 let real: Real | undefined
 afterEach(async () => {
@@ -400,13 +371,9 @@ const TOUR: ActName[] = [
 it('D3: one walk takes a real profile through every step of its table', { timeout: 60_000 }, async () => {
   real = await Real.start()
   const model = fresh()
-  for (const name of TOUR) {
-    expect(ALL_ACTS[name].when(model), `${name} can happen now`).toBe(true)
-    await new ActCommand(name).run(model, real)
-  }
+  await walk.tour(TOUR, model, real)
   // A clock that is a little ahead makes a fresh login look short; set right, it is fresh again.
-  for (const name of ['a right password goes out', 'it is answered'] as const)
-    await new ActCommand(name).run(model, real)
+  for (const name of ['a right password goes out', 'it is answered'] as const) await walk.step(name, model, real)
   real.jump(57 * MINUTE_MS)
   expect(await real.state()).toBe('expiring')
   real.jump(-57 * MINUTE_MS)
@@ -415,22 +382,5 @@ it('D3: one walk takes a real profile through every step of its table', { timeou
 })
 
 it('D3: wherever chance leads, a real profile shows what is true', { timeout: 120_000 }, async () => {
-  const names = Object.keys(ACTS) as ActName[]
-  await fc.assert(
-    fc.asyncProperty(
-      fc.commands(
-        names.map((name) => fc.constant(new ActCommand(name))),
-        { maxCommands: 40, size: 'max' },
-      ),
-      async (commands) => {
-        const started = await Real.start()
-        try {
-          await fc.asyncModelRun(() => ({ model: fresh(), real: started }), commands)
-        } finally {
-          await started.close()
-        }
-      },
-    ),
-    { numRuns: 25, endOnFailure: true, interruptAfterTimeLimit: 30_000 },
-  )
+  await walk.wander({ runs: 60, timeLimitMs: 30_000 })
 })
