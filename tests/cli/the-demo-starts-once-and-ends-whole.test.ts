@@ -80,7 +80,8 @@ it(
     first.child.kill('SIGTERM')
     expect(await first.exited).toBe(0)
     expect(first.lines.filter((line) => line.startsWith('{'))).toHaveLength(1)
-    expect(findProcesses()).toEqual([])
+    // The core has let go of everything when it says goodbye; its process may need some milliseconds more.
+    await expect.poll(findProcesses, { timeout: 5000, interval: 50 }).toEqual([])
 
     const third = startDemo('--user-ttl', '60s', '--route-ttl', '20s')
     expect(await third.ready).toEqual(ready)
