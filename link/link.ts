@@ -12,8 +12,9 @@ export interface Link {
   /**
    * Copies both directions until both are over. An end on one side half-closes the other; an error on either resets
    * both, so that what was broken off does not look finished. Resolves when both links are closed; never rejects (the error is in `cause`).
+   * @param progress is added to as bytes move
    */
-  pumpTo(other: Link): Promise<PumpOutcome>
+  pumpTo(other: Link, progress?: PumpProgress): Promise<PumpOutcome>
   /** Now: drops the bytes that wait. Idempotent. */
   destroy(error?: Error): void
   /**
@@ -24,6 +25,12 @@ export interface Link {
 }
 
 export type PumpOutcome = { cause: Error | undefined }
+
+/**
+ * What a pump has moved, in bytes: `forward` from the link to the other, `backward` the other way. Whoever wants to know whether
+ * a connection is active looks whether these have grown; nobody is called for each piece.
+ */
+export type PumpProgress = { forward: number; backward: number }
 
 /**
  * A Link on any Node duplex (TCP or Unix socket, TLS socket). The stream must have been made with `allowHalfOpen`.
@@ -48,7 +55,7 @@ export function linkOf(stream: Duplex, transport: Duplex = stream): Link {
   const link: Link = {
     stream,
     closed,
-    pumpTo: (other) => pumpBetween(link, other),
+    pumpTo: (other, progress) => pumpBetween(link, other, progress),
     destroy(error) {
       if (!isResetting) stream.destroy(error)
     },
@@ -76,8 +83,14 @@ function resetTransport(transport: Duplex): void {
   }
 }
 
-async function pumpBetween(a: Link, b: Link): Promise<PumpOutcome> {
-  const [there, back] = await Promise.all([copyOneWay(a, b), copyOneWay(b, a)])
+async function pumpBetween(a: Link, b: Link, progress?: PumpProgress): Promise<PumpOutcome> {
+  const pumping = Promise.all([copyOneWay(a, b), copyOneWay(b, a)])
+  if (progress) {
+    // Beside the pump, which flows by now: a listener more neither starts nor pauses a stream.
+    a.stream.on('data', (chunk: Buffer) => (progress.forward += chunk.length))
+    b.stream.on('data', (chunk: Buffer) => (progress.backward += chunk.length))
+  }
+  const [there, back] = await pumping
   a.destroy()
   b.destroy()
   await Promise.all([a.closed, b.closed])

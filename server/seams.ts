@@ -5,7 +5,7 @@ import type { AuditEvent, AuditEventName, AuditQuery, ResourceSpec, SessionEndRe
 import type { LoginEndReason } from '../shared/control.ts'
 import type { ErrorCode } from '../shared/errors.ts'
 import type { Identity, ResourceProtocol } from '../shared/names.ts'
-import type { Link } from '../link/link.ts'
+import type { Link, PumpProgress } from '../link/link.ts'
 
 export type Clock = () => Date
 
@@ -131,6 +131,8 @@ export type EngineConnection = {
   session: Session
   access: RouteAccess
   address: string
+  /** The engine adds what it moves, in bytes: `forward` from the client, `backward` to it. Idle time is reckoned from it (I1). */
+  progress: PumpProgress
   /** Aborts on the session's end and on the server's stop. */
   signal: AbortSignal
   /**

@@ -20,6 +20,7 @@ import { createPostgresEngine } from './engines/postgres/engine.ts'
 import { createTcpEngine } from './engines/tcp/engine.ts'
 import { createReportError } from './report-error.ts'
 import { openPublicPort, type PortIdentity } from './router/public-port.ts'
+import { linkOf } from '../link/link.ts'
 import { serveRouteConnection } from './router/route-connection.ts'
 import type { Clock } from './seams.ts'
 import { createSessions } from './sessions/sessions.ts'
@@ -139,11 +140,16 @@ export async function startServer(
         web.handleConnection(socket)
         return
       }
-      const served = serveRouteConnection(socket, alpn, transport, {
-        ...{ access, sessions, engines, audit, reportError, now, log },
-        newId: randomUUID,
-        stopping: stopping.signal,
-      }).finally(() => running.delete(served))
+      const address = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`
+      const certificate = socket.getPeerX509Certificate()?.raw
+      const served = serveRouteConnection(
+        { link: linkOf(socket, transport), certificate, alpn, address },
+        {
+          ...{ access, sessions, engines, audit, reportError, now, log },
+          newId: randomUUID,
+          stopping: stopping.signal,
+        },
+      ).finally(() => running.delete(served))
       running.add(served)
     },
   })

@@ -1,11 +1,9 @@
 // One connection on a protocol's ALPN name, from the handshake to its engine: certificate → identity, login, route → role and
 // grant → session → engine, which says ok in the preamble. Every refusal is said in the preamble (C5), logged, and audited.
-import type { Socket } from 'node:net'
-import type tls from 'node:tls'
 import type { Logger } from 'pino'
 import { ALPN, PROTOCOL_VERSION, type Alpn, type ResourceProtocol } from '../../shared/names.ts'
 import { PosternError } from '../../shared/errors.ts'
-import { linkOf } from '../../link/link.ts'
+import type { Link } from '../../link/link.ts'
 import { encodePreamble } from '../../link/preamble.ts'
 import {
   SessionEnded,
@@ -41,30 +39,30 @@ const PROTOCOL_OF: Partial<Record<Alpn, ResourceProtocol>> = {
 /** How long a refused client may take to read why before its socket is dropped, in ms. */
 const REFUSAL_LINGER_MS = 2000
 
-/**
- * Serves one connection to its end. Resolves when everything that it opened is released; never rejects.
- * @param socket a finished handshake, certificate not yet judged
- * @param transport the TCP connection below it
- */
-export async function serveRouteConnection(
-  socket: tls.TLSSocket,
-  alpn: Alpn,
-  transport: Socket,
-  options: RouteConnectionOptions,
-): Promise<void> {
+/** Who connects: a finished handshake whose certificate was not yet judged, whatever carries its bytes. */
+export type RoutePeer = {
+  link: Link
+  /** DER; undefined: it presented none. */
+  certificate: Buffer | undefined
+  alpn: Alpn
+  /** Where it comes from, HOST:PORT. */
+  address: string
+}
+
+/** Serves one connection to its end. Resolves when everything that it opened is released; never rejects. */
+export async function serveRouteConnection(peer: RoutePeer, options: RouteConnectionOptions): Promise<void> {
   const { audit, now } = options
-  const address = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`
+  const { link, alpn, address } = peer
   const connectionId = options.newId()
   const log = options.log.child({ connection: connectionId, address, alpn })
-  const link = linkOf(socket, transport)
   let route: Route | undefined
   const progress = { isAdmitted: false }
   const sayOk = (sessionId: string): Promise<void> => {
     progress.isAdmitted = true
-    return socketWrite(socket, okPreamble(sessionId, now()))
+    return write(link, okPreamble(sessionId, now()))
   }
   try {
-    const admitted = await admit(socket, alpn, options)
+    const admitted = await admit(peer, options)
     route = admitted.route
     const isCancel = alpn === ALPN.postgresCancel
     const engine = options.engines[route.protocol]
@@ -72,7 +70,7 @@ export async function serveRouteConnection(
       await sayOk('')
       await engine.cancel?.(link, route, (id) => options.sessions.isActive(id), log)
     } else {
-      const { access, lease } = await join(route, socket, address, options)
+      const { access, lease } = await join(route, peer, options)
       try {
         const { session } = lease
         const signal = AbortSignal.any([session.signal, options.stopping])
@@ -83,6 +81,7 @@ export async function serveRouteConnection(
           session,
           access,
           address,
+          progress: lease.progress,
           signal,
           admit: () => sayOk(session.id),
           log: log.child({ session: session.id, resource: route.resource }),
@@ -111,7 +110,7 @@ export async function serveRouteConnection(
         detail: { code: refusal.code, text: refusal.message },
       })
     }
-    await refuse(socket, refusal, now())
+    await refuse(link, refusal, now())
   } finally {
     link.destroy()
     await link.closed
@@ -119,8 +118,7 @@ export async function serveRouteConnection(
 }
 
 /** Certificate → identity → route, for this ALPN name. A cancel request is let in on an expired certificate (DB1). */
-async function admit(socket: tls.TLSSocket, alpn: Alpn, { access }: RouteConnectionOptions): Promise<{ route: Route }> {
-  const certificate = socket.getPeerX509Certificate()?.raw
+async function admit({ certificate, alpn }: RoutePeer, { access }: RouteConnectionOptions): Promise<{ route: Route }> {
   const identity = await access.authenticate(certificate, 'route', { allowExpired: alpn === ALPN.postgresCancel })
   const route = identity.kind === 'route' ? await access.findRoute(identity.routeId) : undefined
   if (!route || route.protocol !== PROTOCOL_OF[alpn]) {
@@ -132,14 +130,13 @@ async function admit(socket: tls.TLSSocket, alpn: Alpn, { access }: RouteConnect
 /** Role and grant, then the session. Looked at again after a new session is registered: a logout in between found none. */
 async function join(
   route: Route,
-  socket: tls.TLSSocket,
-  address: string,
+  { certificate, address }: RoutePeer,
   { access, sessions }: RouteConnectionOptions,
 ): Promise<{ access: RouteAccess; lease: SessionLease }> {
   await access.authoriseRoute(route.routeId)
   const lease = await sessions.open(route, address)
   try {
-    if (lease.isNew) await access.authenticate(socket.getPeerX509Certificate()?.raw, 'route')
+    if (lease.isNew) await access.authenticate(certificate, 'route')
     return { access: await access.authoriseRoute(route.routeId), lease }
   } catch (error) {
     lease.release()
@@ -161,8 +158,8 @@ function asRefusal(error: unknown, reportError: ReportError, log: Logger): Poste
   })
 }
 
-async function refuse(socket: tls.TLSSocket, refusal: PosternError, time: Date): Promise<void> {
-  if (socket.destroyed) return
+async function refuse({ stream }: Link, refusal: PosternError, time: Date): Promise<void> {
+  if (stream.destroyed) return
   const body = refusal.toBody()
   const preamble = encodePreamble({
     refused: {
@@ -175,15 +172,17 @@ async function refuse(socket: tls.TLSSocket, refusal: PosternError, time: Date):
   })
   await new Promise<void>((resolve) => {
     const timer = setTimeout(resolve, REFUSAL_LINGER_MS)
-    socket.once('close', resolve)
     // Reading on lets the client's FIN in; dropping unread bytes would turn our answer into a reset.
-    socket.resume()
-    socket.end(preamble)
-    socket.once('close', () => clearTimeout(timer))
+    stream.resume()
+    stream.end(preamble)
+    stream.once('close', () => {
+      clearTimeout(timer)
+      resolve()
+    })
   })
 }
 
-const socketWrite = (socket: tls.TLSSocket, bytes: Buffer): Promise<void> =>
+const write = ({ stream }: Link, bytes: Buffer): Promise<void> =>
   new Promise((resolve, reject) => {
-    socket.write(bytes, (error) => (error ? reject(error) : resolve()))
+    stream.write(bytes, (error) => (error ? reject(error) : resolve()))
   })

@@ -3,6 +3,7 @@
 import type { Kysely } from 'kysely'
 import type { Logger } from 'pino'
 import type { Tables } from '../store/schema.ts'
+import type { PumpProgress } from '../../link/link.ts'
 import { SESSION_END_REASONS, type SessionEndReason } from '../../shared/api.ts'
 import {
   type AccessCheck,
@@ -27,7 +28,7 @@ export type SessionsOptions = {
 }
 
 /** A session and one connection's hold on it; release it when the connection is over (that never ends the session, S2). */
-export type SessionLease = { session: Session; isNew: boolean; release: () => void }
+export type SessionLease = { session: Session; isNew: boolean; progress: PumpProgress; release: () => void }
 
 export interface Sessions extends SessionControl {
   /** Joins the live session of the route, or registers a new one as *starting* before anything slow happens (S5). */
@@ -161,6 +162,7 @@ export function createSessions({ db, audit, access, control, now, newId, log }: 
     return {
       session: { id: live.id, route: live.route, signal: live.controller.signal, markActive: () => markActive(live) },
       isNew,
+      progress: { forward: 0, backward: 0 },
       release: () => {
         if (isHeld) live.connections--
         isHeld = false

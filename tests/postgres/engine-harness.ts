@@ -106,6 +106,7 @@ export async function startHarness(options: HarnessOptions) {
       session,
       access: { route, resource, databases: options.databases ?? ['shop', 'postgres'] },
       address: '127.0.0.1:1',
+      progress: { forward: 0, backward: 0 },
       signal: end.signal,
       admit: () => Promise.resolve(),
       log,

@@ -94,7 +94,7 @@ async function serveClient(startup: ClientStartup, context: Context): Promise<Bu
   const opened = { database, application_name: applicationName }
   const startedAt = tools.now()
   events.record('connection.open', opened)
-  let end: ConnectionEnd = { reason: 'client', bytesFromClient: 0, bytesToClient: 0 }
+  let end: ConnectionEnd = { reason: 'client' }
   try {
     const target = await openTarget(startup, context)
     end = await serveReady(target, startup, context)
@@ -110,7 +110,8 @@ async function serveClient(startup: ClientStartup, context: Context): Promise<Bu
     end = { ...end, reason: words.code, errorId: words.errorId }
     return words.bytes
   } finally {
-    const { reason, errorId, bytesFromClient, bytesToClient } = end
+    const { reason, errorId } = end
+    const { forward: bytesFromClient, backward: bytesToClient } = connection.progress
     const detail = { reason, ...(errorId === undefined ? {} : { errorId }), bytesFromClient, bytesToClient }
     events.record('connection.close', { ...opened, ...detail, durationMs: tools.now() - startedAt })
   }
@@ -120,8 +121,6 @@ type ConnectionEnd = {
   /** Who ended it (`client`, `target`, `ended` by Postern), or the code of what went wrong. */
   reason: 'client' | 'target' | 'ended' | ErrorCode
   errorId?: string | undefined
-  bytesFromClient: number
-  bytesToClient: number
   lastWords?: Buffer | undefined
 }
 
@@ -189,8 +188,8 @@ async function serveReady(target: ReadyTarget, startup: ClientStartup, context: 
   const fromClient = new MessageFramer(CLIENT_INTEREST, (message) => statements.onClientMessage(message))
   try {
     link.stream.write(greet(startup, greeting, encodeBackendKeyData(issued.key)))
-    const { signal } = connection
-    const end = await relay({ client: link.stream, target: socket, fromClient, fromTarget, hold, signal })
+    const { signal, progress } = connection
+    const end = await relay({ client: link.stream, target: socket, fromClient, fromTarget, hold, progress, signal })
     const words = partingWords(end, statements, context)
     // The client is told at once; what runs at the target is stopped meanwhile.
     const clientClosed = closeClient(link, words.lastWords)
@@ -199,8 +198,7 @@ async function serveReady(target: ReadyTarget, startup: ClientStartup, context: 
         connection.log.warn({ err: error }, 'a running statement could not be cancelled at the target'),
       )
     await Promise.all([closeTarget(socket, end.isTargetAtBoundary), clientClosed])
-    const { bytesFromClient, bytesToClient } = end
-    return { ...words, bytesFromClient, bytesToClient }
+    return words
   } finally {
     issued.release()
     socket.destroy()

@@ -2,6 +2,7 @@
 // itself when a side is gone, and on the signal at a message boundary towards the client, so that an error can be said there.
 // Closes nothing: that is the engine's. Called by the engine.
 import type { Duplex } from 'node:stream'
+import type { PumpProgress } from '../../../link/link.ts'
 import type { MessageFramer } from '../../../shared/wire/postgres/message-framer.ts'
 
 /** How long the end of a message may take once the connection has to end, in ms. */
@@ -21,6 +22,8 @@ export type RelayOptions = {
   fromTarget: MessageFramer
   /** Asked after each piece from the client: a promise holds the client back until it resolves; its rejection ends the relay. */
   hold: () => Promise<void> | undefined
+  /** Is added to as bytes move. */
+  progress: PumpProgress
   signal: AbortSignal
 }
 
@@ -31,15 +34,19 @@ export type RelayEnd = {
   /** Whether a message of ours would be understood by the client, or by the target. */
   isClientAtBoundary: boolean
   isTargetAtBoundary: boolean
-  bytesFromClient: number
-  bytesToClient: number
 }
 
 /** Resolves, never rejects, with why it ended; both streams are paused then. */
-export function relay({ client, target, fromClient, fromTarget, hold, signal }: RelayOptions): Promise<RelayEnd> {
+export function relay({
+  client,
+  target,
+  fromClient,
+  fromTarget,
+  hold,
+  progress,
+  signal,
+}: RelayOptions): Promise<RelayEnd> {
   return new Promise((resolve) => {
-    let bytesFromClient = 0
-    let bytesToClient = 0
     let clientHolds = 0
     let isOver = false
     let isStopping = false
@@ -58,8 +65,6 @@ export function relay({ client, target, fromClient, fromTarget, hold, signal }: 
         error,
         isClientAtBoundary: fromTarget.isAtBoundary,
         isTargetAtBoundary: fromClient.isAtBoundary,
-        bytesFromClient,
-        bytesToClient,
       })
     }
     const holdClient = () => {
@@ -70,7 +75,7 @@ export function relay({ client, target, fromClient, fromTarget, hold, signal }: 
     }
 
     const onClientData = (chunk: Buffer) => {
-      bytesFromClient += chunk.length
+      progress.forward += chunk.length
       try {
         fromClient.push(chunk)
       } catch (error) {
@@ -95,7 +100,7 @@ export function relay({ client, target, fromClient, fromTarget, hold, signal }: 
         end('target', error)
         return
       }
-      bytesToClient += passed.length
+      progress.backward += passed.length
       if (isClientDone) timer?.refresh()
       if (!client.write(passed)) {
         target.pause()

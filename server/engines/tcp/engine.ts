@@ -38,8 +38,8 @@ async function serveConnection(connection: EngineConnection, tools: TcpEngineOpt
       end.reason = await carry(connection, linkOf(target))
     } finally {
       target.destroy()
-      end.bytesFromClient = target.bytesWritten
-      end.bytesToClient = target.bytesRead
+      end.bytesFromClient = connection.progress.forward
+      end.bytesToClient = connection.progress.backward
     }
   } finally {
     if (connection.signal.aborted) end.reason = 'ended'
@@ -84,7 +84,7 @@ const unreachable = (resource: string): string =>
  * Copies until both sides are over. The session's end breaks both off at once, which neither can take for a good end.
  * Resolves when both are released.
  */
-async function carry({ link, signal }: EngineConnection, target: Link): Promise<'client' | 'target'> {
+async function carry({ link, signal, progress }: EngineConnection, target: Link): Promise<'client' | 'target'> {
   let first: 'client' | 'target' | undefined
   for (const [side, { stream }] of [['client', link] as const, ['target', target] as const])
     for (const event of ['end', 'error', 'close']) stream.once(event, () => (first ??= side))
@@ -95,7 +95,7 @@ async function carry({ link, signal }: EngineConnection, target: Link): Promise<
   signal.addEventListener('abort', stop, { once: true })
   try {
     if (signal.aborted) stop()
-    await link.pumpTo(target)
+    await link.pumpTo(target, progress)
     return first ?? 'client'
   } finally {
     signal.removeEventListener('abort', stop)
