@@ -91,10 +91,12 @@ export function createReactions({ gateways, notices, renewalOf, signal, log }: O
     certificate: UserCertificate,
     error: PosternError,
     text: string | undefined,
+    isByTime = false,
   ): void {
     // News of a login that was swapped already concerns nobody.
     if (profile.usableCertificate !== certificate) return
-    renewalOf(profile).certificates.clear()
+    // Those that have run out with it still let a running query be cancelled (DB1): its session outlives the login (G1).
+    if (!isByTime) renewalOf(profile).certificates.clear()
     profile.noteFailure(error, certificate)
     gateways.profileChanged(profile.name)
     if (text !== undefined) tell(profile, text)
@@ -120,9 +122,11 @@ export function createReactions({ gateways, notices, renewalOf, signal, log }: O
           return
         }
         case 'login.ended': {
-          const why = event.reason === 'expired' ? undefined : (LOGIN_ENDS[event.reason] ?? event.reason)
-          const text = why === undefined ? undefined : `your login to ${name} was ended: ${why}`
-          endLogin(profile, certificate, new PosternError('login_expired', text ?? 'the login has expired'), text)
+          const isByTime = event.reason === 'expired'
+          const why = LOGIN_ENDS[event.reason] ?? event.reason
+          const text = isByTime ? undefined : `your login to ${name} was ended: ${why}`
+          const error = new PosternError('login_expired', text ?? 'the login has expired')
+          endLogin(profile, certificate, error, text, isByTime)
           return
         }
         case 'person.disabled': {

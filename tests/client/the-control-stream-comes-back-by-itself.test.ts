@@ -7,6 +7,7 @@ import { CONTROL_TIMINGS, retryDelayMs, type ControlTimings } from '../../client
 import { encodeControlMessage, parseControlMessage, type ControlNews } from '../../shared/control.ts'
 import type { Identity } from '../../shared/names.ts'
 import type { ProfileView } from '../../shared/rpc.ts'
+import { encodeCancelRequest } from '../../shared/wire/postgres/startup.ts'
 import { psql, RawClient, TestCore, waitUntil, type TestHost } from '../support/client-core.ts'
 import { greetControl } from '../support/fake-access-server.ts'
 
@@ -296,5 +297,20 @@ describe('what is done with what it says', () => {
     say({ type: 'login.ended', reason: 'expired' })
     await untilState('expired')
     expect(notices()).toHaveLength(1)
+  })
+
+  it('C9, DB1: a login that the server says has expired still lets a running query be cancelled', async () => {
+    await start()
+    await untilLive()
+    const gateway = await test.open(host)
+    const busy = await RawClient.connect(gateway.port)
+    await waitUntil(() => busy.text.includes('server_version'), 'the client to be connected')
+    say({ type: 'login.ended', reason: 'expired' })
+    await untilState('expired')
+    const cancel = await RawClient.connect(gateway.port, encodeCancelRequest({ processId: 7, secret: 8 }))
+    await cancel.ended()
+    expect(test.server.seen.cancels).toHaveLength(1)
+    expect(host.all('login.requested')).toEqual([])
+    busy.socket.destroy()
   })
 })
