@@ -1,12 +1,11 @@
 // Ends the core of the demo's POSTERN_HOME together with the demo, even when the demo is killed: a shell that waits for the
 // end of our pipe and then runs stop-core.ts. Used by main.ts.
 import { spawn } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { stopCore } from '../client/connect.ts'
-import { homeAt, readCorePointer } from '../client/home.ts'
 
 const GRACE_MS = 5000
 const POLL_MS = 50
@@ -38,24 +37,31 @@ export function guardCore(home: string): CoreGuard {
   }
 }
 
-/** Asks the core to stop; one that does not is killed by its process id, once that is known to be a core of this home. */
+/**
+ * Asks the core to stop and waits until its process has gone, also where it was ending by itself already and its pointer is
+ * removed; one that does not end is killed.
+ */
 export async function stopCoreForSure(home: string): Promise<void> {
-  const pid = (await readCorePointer(homeAt(home)))?.pid
   await stopCore(home, { signal: AbortSignal.timeout(GRACE_MS) }).catch(() => false)
-  if (pid === undefined) return
   const deadline = performance.now() + GRACE_MS
-  while (performance.now() < deadline && (await isCoreOf(pid, home))) await delay(POLL_MS)
-  if (!(await isCoreOf(pid, home))) return
-  try {
-    process.kill(pid, 'SIGKILL')
-  } catch {
-    // It ended between the look and the kill.
+  while ((await findCores(home)).length > 0 && performance.now() < deadline) await delay(POLL_MS)
+  for (const pid of await findCores(home)) {
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch {
+      // It ended between the look and the kill.
+    }
   }
 }
 
-/** Process ids are used again: only one whose command line names this home is the core. Linux; elsewhere we do not kill. */
-async function isCoreOf(pid: number, home: string): Promise<boolean> {
-  const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
-  const words = commandLine.split('\0')
-  return words.includes(home) && words.some((word) => word.endsWith('client/main.ts'))
+/** Process ids are used again: only what has this home in its command line is its core. Linux; elsewhere we know of none. */
+async function findCores(home: string): Promise<number[]> {
+  const processes = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name))
+  const isCore = await Promise.all(
+    processes.map(async (pid) => {
+      const words = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0')
+      return words.includes(home) && words.some((word) => word.endsWith('client/main.ts'))
+    }),
+  )
+  return processes.filter((_, index) => isCore[index]).map(Number)
 }
