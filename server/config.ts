@@ -27,6 +27,13 @@ const ServerNameText = z
   .string()
   .refine((name) => parseServerName(name) !== undefined, 'this is neither a DNS name nor an IP address')
 
+const DurationOrNone = z.string().transform((text, context) => {
+  const durationMs = text === 'none' ? null : parseDuration(text)
+  if (durationMs !== undefined) return durationMs
+  context.addIssue({ code: 'custom', message: `"${text}" is neither a duration such as 30s, 10m or 8h nor none` })
+  return z.NEVER
+})
+
 /** Longest life of user certificates (= logins), and life of route certificates. */
 const Ttl = z.strictObject({
   user: Duration.refine((ms) => ms <= MAX_USER_TTL_MS, 'a login lives at most 31d').default(8 * 3_600_000),
@@ -43,6 +50,15 @@ const LoginLimits = z.strictObject({
 const ControlStreamLimits = z.strictObject({
   total: z.number().int().min(1).max(1_000_000).default(10_000),
   perUser: z.number().int().min(1).max(10_000).default(50),
+})
+
+/** Limits of sessions whose role says nothing else (S7, I2); how often it is looked whether one is idle. */
+const Sessions = z.strictObject({
+  idleTimeout: DurationOrNone.default(30 * 60_000),
+  maxDuration: DurationOrNone.default(null),
+  reaperInterval: Duration.refine((ms) => ms >= 10 && ms <= 3_600_000, 'the reaper looks every 10ms to 1h').default(
+    60_000,
+  ),
 })
 
 const Log = z.strictObject({
@@ -70,6 +86,7 @@ const Settings = z.strictObject({
   ttl: Ttl.prefault({}),
   loginLimits: LoginLimits.prefault({}),
   controlStreams: ControlStreamLimits.prefault({}),
+  sessions: Sessions.prefault({}),
   log: Log.prefault({}),
   /** The identity provider that people can log in with; none without it. */
   oidc: Oidc.optional(),
@@ -81,6 +98,7 @@ const KNOWN_KEYS: Record<string, string[]> = {
   ttl: Object.keys(Ttl.shape),
   loginLimits: Object.keys(LoginLimits.shape),
   controlStreams: Object.keys(ControlStreamLimits.shape),
+  sessions: Object.keys(Sessions.shape),
   log: Object.keys(Log.shape),
   oidc: Object.keys(Oidc.shape),
   store: Object.keys(PostgresStore.shape),

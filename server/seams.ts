@@ -34,14 +34,37 @@ export interface AuditReader {
   query(query: AuditQuery, signal: AbortSignal): Promise<AuditEvent[]>
 }
 
+/** What is known of a live session at this moment, beside its row. Counts are over all of its connections since it began. */
+export type LiveSession = {
+  sessionId: string
+  connections: number
+  connectionsTotal: number
+  bytesFromClient: number
+  bytesToClient: number
+  lastActivityAt: Date
+  lastStatementAt: Date | null
+  statements: number
+  /** When its limits end it; null: no such limit. */
+  endsAt: Date | null
+  idleEndsAt: Date | null
+}
+
 /** What the web API asks of the sessions (S1, S8): each resolves once the sessions concerned have their ended record. */
 export interface SessionControl {
+  /** Sessions that are not over. */
+  live(): readonly LiveSession[]
+  /**
+   * Ends a session once; every caller gets the one result, which is another reason where something else was first. Null for an
+   * id that nobody knows.
+   * @param by the person who asked for it, if one did
+   */
+  end(sessionId: string, reason: SessionEndReason, by?: string): Promise<SessionEndReason | null>
   /** Ends the session of a route; its id, or null if the route has none. */
-  endRoute(routeId: string, reason: SessionEndReason): Promise<string | null>
-  endLogin(loginId: string, reason: SessionEndReason): Promise<void>
-  endUser(user: string, reason: SessionEndReason): Promise<void>
+  endRoute(routeId: string, reason: SessionEndReason, by?: string): Promise<string | null>
+  endLogin(loginId: string, reason: SessionEndReason, by?: string): Promise<void>
+  endUser(user: string, reason: SessionEndReason, by?: string): Promise<void>
   /** After a change of roles, grants or resources: ends the sessions whose route is not allowed any more, as *revoked*. */
-  endDisallowed(): Promise<void>
+  endDisallowed(by?: string): Promise<void>
 }
 
 /** A session that has its ended record, as its person is told of it. */
@@ -82,6 +105,31 @@ export type RouteAccess = {
   databases: readonly string[]
 }
 
+/** A limit that counts, and the role that it comes from. */
+export type RoleLimit = { most: number; role: string }
+
+/** What ends or refuses the sessions of one route (S7). Null: no such limit. */
+export type SessionLimits = {
+  /** From its start, in ms. */
+  maxDurationMs: number | null
+  /** Without a byte in either direction on any of its connections, in ms (I2). */
+  idleTimeoutMs: number | null
+  /** Of the person at once, through the role that is named. */
+  maxSessions: RoleLimit | null
+  /** Of the session at once. */
+  maxConnections: RoleLimit | null
+  /** When the last grant that allows the route runs out. */
+  until: Date | null
+  /** The roles that allow the route. */
+  roles: readonly string[]
+}
+
+/** A route that may be used now, and within which limits. */
+export type AuthorisedRoute = RouteAccess & { limits: SessionLimits }
+
+/** What of it opens a session. */
+export type LimitedRoute = Pick<AuthorisedRoute, 'route' | 'limits'>
+
 export interface AccessCheck {
   /**
    * Authenticates a client certificate on the given kind of identity: chain, validity (unless `allowExpired`), login not
@@ -94,7 +142,7 @@ export interface AccessCheck {
     options?: { allowExpired?: boolean },
   ): Promise<Identity>
   /** @throws PosternError `resource_denied`, `account_denied`, `not_found` */
-  authoriseRoute(routeId: string): Promise<RouteAccess>
+  authoriseRoute(routeId: string): Promise<AuthorisedRoute>
   /** The route row alone, whatever the roles say now (cancel requests). */
   findRoute(routeId: string): Promise<Route | undefined>
 }
@@ -110,9 +158,12 @@ export interface Session {
   readonly route: Route
   /** Aborts when the session ends; `signal.reason` is a SessionEnded. */
   readonly signal: AbortSignal
-  /** The first reached target makes it active; a no-op after that, and after the end. */
+  /** The first reached target makes it active; a no-op after that. @throws SessionEnded once it is over (S5) */
   markActive(): Promise<void>
 }
+
+/** The statements of one connection, where its protocol has such a thing: the engine counts them as they come. */
+export type StatementActivity = { statements: number; lastStatementAtMs: number | null }
 
 /** Why a session's signal was aborted. */
 export class SessionEnded extends Error {
@@ -133,6 +184,8 @@ export type EngineConnection = {
   address: string
   /** The engine adds what it moves, in bytes: `forward` from the client, `backward` to it. Idle time is reckoned from it (I1). */
   progress: PumpProgress
+  /** The engine counts here what the client asks of the target (databases). */
+  activity: StatementActivity
   /** Aborts on the session's end and on the server's stop. */
   signal: AbortSignal
   /**

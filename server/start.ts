@@ -23,6 +23,7 @@ import { openPublicPort, type PortIdentity } from './router/public-port.ts'
 import { linkOf } from '../link/link.ts'
 import { serveRouteConnection } from './router/route-connection.ts'
 import type { Clock } from './seams.ts'
+import { startReaper } from './sessions/reaper.ts'
 import { createSessions } from './sessions/sessions.ts'
 import { loadMasterKey } from './secrets/master-key.ts'
 import { createProvider } from './sso/provider.ts'
@@ -30,8 +31,6 @@ import { openStore } from './store/store.ts'
 import { readSetting } from './store/settings.ts'
 import { createWebApp } from './web/web-app.ts'
 
-/** How often sessions that nobody uses are looked at (I2). */
-const SWEEP_INTERVAL_MS = 60_000
 /** How long connections may take to end after they were told that the server stops. */
 const STOP_GRACE_MS = 5000
 /** Dial, TLS and authentication at a target together. */
@@ -77,9 +76,14 @@ export async function startServer(
   const audit = createAuditLog({ db, now, log })
   opened.defer(() => audit.close())
 
-  const access = createAccessCheck({ db, authority, cluster: config.cluster, now })
+  const limitDefaults = { maxDurationMs: config.sessions.maxDuration, idleTimeoutMs: config.sessions.idleTimeout }
+  const access = createAccessCheck({ db, authority, cluster: config.cluster, now, limitDefaults })
   const control = createControlStreams({ limits: config.controlStreams, log })
-  const sessions = createSessions({ db, audit, access, control, now, newId: randomUUID, log })
+  const sessions = createSessions({
+    ...{ db, audit, access, control, now, log },
+    monotonicMs: () => performance.now(),
+    newId: randomUUID,
+  })
   const leftovers = await sessions.recover()
   if (leftovers > 0) log.warn({ sessions: leftovers }, 'sessions that an earlier run left over were ended as restart')
   const reportError = createReportError(() => randomBytes(4).toString('hex'))
@@ -156,9 +160,7 @@ export async function startServer(
   opened.defer(() => port.destroy())
   await refreshCaFile(config, authority, log)
 
-  const sweeper = setInterval(() => {
-    sessions.sweep().catch((error: unknown) => log.error({ err: error }, 'the sweep of sessions failed'))
-  }, SWEEP_INTERVAL_MS)
+  const reaper = startReaper({ sessions, control, db, now, intervalMs: config.sessions.reaperInterval, log })
   audit.record({ event: 'server.start', detail: { version, address: `${port.host}:${port.port}` } })
   log.info({ address: `${port.host}:${port.port}`, cluster: config.cluster, version }, 'the access server listens')
 
@@ -166,8 +168,8 @@ export async function startServer(
   let stopped: Promise<void> | undefined
   const stop = async (why: string): Promise<void> => {
     log.info({ why }, 'the access server stops')
-    clearInterval(sweeper)
     port.stopAccepting()
+    await reaper.stop()
     // Clients are told in their protocol (57P01) before anything is closed under them.
     await sessions.endAll()
     stopping.abort(new Error('the access server stops'))

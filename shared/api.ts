@@ -1,6 +1,7 @@
 // The access server's JSON API: requests and responses as schemas, used by server/web to parse and by client/ and cli/
 // to check what came back. Every response of a signed-in endpoint carries `serverTime` (C6). Pure.
 import { z } from 'zod'
+import { parseDuration } from './duration.ts'
 import { AccountName, Name, RESOURCE_PROTOCOLS, TCP_ACCOUNT } from './names.ts'
 
 const Time = z.iso.datetime()
@@ -338,6 +339,30 @@ export type TcpResource = z.infer<typeof TcpResource>
 export const ResourceSpec = z.discriminatedUnion('protocol', [PostgresResource, TcpResource])
 export type ResourceSpec = z.infer<typeof ResourceSpec>
 
+/** A duration as text, or `none`. It stays text: a role is kept and shown as it was written. */
+const DurationOrNone = z
+  .string()
+  .refine(
+    (text) => text === 'none' || parseDuration(text) !== undefined,
+    'this is neither a duration such as 30s, 10m, 8h or 1h30m nor none',
+  )
+const Limit = z.number().int().min(1).max(1_000_000)
+
+/**
+ * What ends or refuses sessions through a role (S7). Where several roles allow the same route, the most generous counts, limit by
+ * limit; what a role does not say is the server's default (durations), or no limit (counts).
+ */
+export const RoleLimits = z.strictObject({
+  maxSessionDuration: DurationOrNone.optional(),
+  /** Without a byte in either direction on any connection of the session. */
+  idleTimeout: DurationOrNone.optional(),
+  /** Of one person at once, through this role. */
+  maxSessions: Limit.optional(),
+  /** Of one session at once. */
+  maxConnections: Limit.optional(),
+})
+export type RoleLimits = z.infer<typeof RoleLimits>
+
 export const RoleSpec = z.strictObject({
   kind: z.literal('role'),
   name: Name,
@@ -358,6 +383,7 @@ export const RoleSpec = z.strictObject({
         ),
     )
     .default([]),
+  limits: RoleLimits.optional(),
 })
 export type RoleSpec = z.infer<typeof RoleSpec>
 

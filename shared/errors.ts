@@ -44,6 +44,9 @@ export const ERROR_CATALOGUE = {
   gateway_password_wrong: { kind: 'denied', http: 403 },
   wrong_identity: { kind: 'denied', http: 403 },
   session_ended: { kind: 'denied', http: 403 },
+  /** As many sessions, or connections of one session, as a role allows at once. */
+  session_limit: { kind: 'denied', http: 429 },
+  connection_limit: { kind: 'denied', http: 429 },
   // is it there
   not_found: { kind: 'not_found', http: 404 },
   profile_unknown: { kind: 'not_found', http: 404 },

@@ -5,8 +5,9 @@ import type { ResourceSpec } from '../../shared/api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import { identityFromSubjectAltName, isResourceProtocol, type Identity } from '../../shared/names.ts'
 import type { Authority } from '../ca/authority.ts'
-import type { AccessCheck, Clock, Route, RouteAccess } from '../seams.ts'
+import type { AccessCheck, AuthorisedRoute, Clock, Route } from '../seams.ts'
 import type { Db } from '../store/store.ts'
+import { DEFAULT_LIMITS, limitsOf, type LimitDefaults } from './limits.ts'
 import { readHeldRoles, readResources } from './records.ts'
 import { allowanceFor, allowedAccounts, type Allowance } from './roles.ts'
 
@@ -18,12 +19,15 @@ export type AccessOptions = {
   authority: Pick<Authority, 'issuerOf'>
   cluster: string
   now: Clock
+  /** For roles that do not say it. */
+  limitDefaults?: LimitDefaults
 }
 
 /** What one person may do with one account of one resource at this moment. */
 export type AccountAccess = { resource: ResourceSpec; allowance: Allowance }
 
-export function createAccessCheck({ db, authority, cluster, now }: AccessOptions): AccessCheck {
+export function createAccessCheck(options: AccessOptions): AccessCheck {
+  const { db, authority, cluster, now, limitDefaults = DEFAULT_LIMITS } = options
   return {
     async authenticate(certificateDer, kind, { allowExpired = false } = {}) {
       const certificate = parseCertificate(certificateDer)
@@ -46,12 +50,13 @@ export function createAccessCheck({ db, authority, cluster, now }: AccessOptions
       return identity
     },
 
-    async authoriseRoute(routeId): Promise<RouteAccess> {
+    async authoriseRoute(routeId): Promise<AuthorisedRoute> {
       const route = await findRoute(routeId)
       if (!route)
         throw new PosternError('not_found', 'this route is no longer known to the server; open the gateway again')
       const { resource, allowance } = await requireAccount(db, route, now())
-      return { route, resource, databases: allowance.databases }
+      const limits = { ...limitsOf(allowance.roles, limitDefaults), until: allowance.until }
+      return { route, resource, databases: allowance.databases, limits }
     },
 
     findRoute,

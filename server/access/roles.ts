@@ -5,8 +5,8 @@ import type { PostgresResource, ResourceSpec, ResourceView, RoleSpec } from '../
 /** A role that a person holds now; `until` is the end of the grant, null for none. */
 export type HeldRole = { role: RoleSpec; until: Date | null }
 
-/** What may be done with one account of one resource. `*` in databases means any. */
-export type Allowance = { databases: string[]; until: Date | null }
+/** What may be done with one account of one resource, by which roles. `*` in databases means any. */
+export type Allowance = { databases: string[]; until: Date | null; roles: readonly RoleSpec[] }
 
 type Rule = RoleSpec['allow'][number]
 const ANY = '*'
@@ -21,13 +21,14 @@ export function allowanceFor(
   const matching = roles.flatMap(({ role, until }) =>
     role.allow
       .filter((rule) => matches(rule, resource) && includes(rule.accounts, account))
-      .map((rule) => ({ rule, until })),
+      .map((rule) => ({ role, rule, until })),
   )
   if (matching.length === 0) return undefined
   const databases = [...new Set(matching.flatMap(({ rule }) => rule.databases))]
   return {
     databases: databases.includes(ANY) ? [ANY] : databases,
     until: latest(matching.map(({ until }) => until)),
+    roles: [...new Set(matching.map(({ role }) => role))],
   }
 }
 

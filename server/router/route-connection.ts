@@ -82,6 +82,7 @@ export async function serveRouteConnection(peer: RoutePeer, options: RouteConnec
           access,
           address,
           progress: lease.progress,
+          activity: lease.activity,
           signal,
           admit: () => sayOk(session.id),
           log: log.child({ session: session.id, resource: route.resource }),
@@ -133,14 +134,15 @@ async function join(
   { certificate, address }: RoutePeer,
   { access, sessions }: RouteConnectionOptions,
 ): Promise<{ access: RouteAccess; lease: SessionLease }> {
-  await access.authoriseRoute(route.routeId)
-  const lease = await sessions.open(route, address)
+  const lease = await sessions.open(await access.authoriseRoute(route.routeId), address)
   try {
     if (lease.isNew) await access.authenticate(certificate, 'route')
     return { access: await access.authoriseRoute(route.routeId), lease }
   } catch (error) {
     lease.release()
-    if (lease.isNew) await sessions.end(lease.session.id, 'revoked')
+    // A store that could not be asked has revoked nothing: the session waits for its next connection.
+    const isRefused = error instanceof PosternError && ['denied', 'expired', 'not_found'].includes(error.kind)
+    if (lease.isNew && isRefused) await sessions.end(lease.session.id, 'revoked')
     throw error
   }
 }

@@ -1,281 +1,197 @@
-// The owner of all sessions (S1): a session is the record of one login using one route, opened by its first connection,
-// used by all later ones, ended exactly once. Everything that ends a session goes through `end`, keyed by its id.
+// The owner of all sessions (S1): a session is the record of one login using one route, opened by its first connection, used by
+// all later ones, ended exactly once. Everything that ends a session goes through `ending.end`, keyed by its id. Called by the
+// router (connections), the web API (ends), the reaper (idleness) and the start and stop of the server.
 import type { Kysely } from 'kysely'
 import type { Logger } from 'pino'
+import { PosternError } from '../../shared/errors.ts'
+import type { SessionEndReason } from '../../shared/api.ts'
 import type { Tables } from '../store/schema.ts'
-import type { PumpProgress } from '../../link/link.ts'
-import { SESSION_END_REASONS, type SessionEndReason } from '../../shared/api.ts'
 import {
+  SessionEnded,
   type AccessCheck,
   type AuditLog,
-  type Clock,
+  type LimitedRoute,
   type ControlHub,
-  type Route,
   type Session,
   type SessionControl,
-  SessionEnded,
 } from '../seams.ts'
+import type { ConnectionCounts } from './activity.ts'
+import { causeOf, type EndCause } from './end-cause.ts'
+import { createEnding, RECORD_TIMEOUT_MS } from './ending.ts'
+import { createJudge } from './judge.ts'
+import { endLeftovers } from './leftovers.ts'
+import { newLive, viewOf, type Clocks, type Live } from './live-session.ts'
+import { requireRoomForConnection, requireRoomForSession } from './session-limits.ts'
+import { createSessionRecords } from './session-records.ts'
 
-export type SessionsOptions = {
+export type SessionsOptions = Clocks & {
   db: Kysely<Tables>
   audit: AuditLog
   access: Pick<AccessCheck, 'authoriseRoute'>
   /** Told of every end, after its record was committed. */
-  control?: Pick<ControlHub, 'sessionEnded'>
-  now: Clock
+  control?: Pick<ControlHub, 'sessionEnded' | 'accessChanged'>
   newId: () => string
+  /** How long the end of a session may wait for the store before its clients are told without it, in ms. */
+  recordTimeoutMs?: number
   log: Logger
 }
 
 /** A session and one connection's hold on it; release it when the connection is over (that never ends the session, S2). */
-export type SessionLease = { session: Session; isNew: boolean; progress: PumpProgress; release: () => void }
+export type SessionLease = ConnectionCounts & { session: Session; isNew: boolean; release: () => void }
 
 export interface Sessions extends SessionControl {
-  /** Joins the live session of the route, or registers a new one as *starting* before anything slow happens (S5). */
-  open(route: Route, address: string): Promise<SessionLease>
-  /** Ends a session once; every caller gets the one result. Null for an id that nobody knows. */
-  end(sessionId: string, reason: SessionEndReason): Promise<SessionEndReason | null>
+  /**
+   * Joins the live session of the route, or registers a new one as *starting* before anything slow happens (S5).
+   * @throws PosternError `session_limit`, `connection_limit`, `server_unreachable` while the server stops; the store's error
+   */
+  open(authorised: LimitedRoute, address: string): Promise<SessionLease>
   isActive(sessionId: string): boolean
   /** What a crash or kill left over ends as *restart* (S9). Returns how many. */
   recover(): Promise<number>
-  /** Ends sessions that nobody uses and whose login is over, as *expired*. */
-  sweep(): Promise<void>
-  /** Ends all as *restart*: the server stops. */
+  /** One round of the reaper: ends what is idle, overdue, or unused after its login; does again what the store refused. */
+  reap(): Promise<void>
+  /** Ends all as *restart*, and opens none any more: the server stops. */
   endAll(): Promise<void>
 }
 
-type Live = {
-  id: string
-  route: Route
-  controller: AbortController
-  state: 'starting' | 'active'
-  connections: number
-  registered: Promise<void>
-  cause: SessionEndReason | undefined
-  ended: Promise<SessionEndReason> | undefined
-}
-
-/** Strongest first, as S1 lists them: a smaller rank wins among causes that arrive before the record commits. */
-const rankOf = (reason: SessionEndReason): number => SESSION_END_REASONS.indexOf(reason)
-
-export function createSessions({ db, audit, access, control, now, newId, log }: SessionsOptions): Sessions {
+export function createSessions(options: SessionsOptions): Sessions {
+  const { db, audit, newId, log } = options
+  const clocks: Clocks = { now: options.now, monotonicMs: options.monotonicMs }
   const byId = new Map<string, Live>()
   const byRoute = new Map<string, Live>()
+  let isStopping = false
 
-  const entryOf = (live: Live) => ({
-    user: live.route.user,
-    login: live.route.loginId,
-    session: live.id,
-    resource: live.route.resource,
-    account: live.route.account,
+  const records = createSessionRecords({ db, audit, log, ...clocks })
+  const ending = createEnding({
+    records,
+    control: options.control,
+    recordTimeoutMs: options.recordTimeoutMs ?? RECORD_TIMEOUT_MS,
+    onOver: (live) => {
+      byId.delete(live.id)
+      if (byRoute.get(live.route.routeId) === live) byRoute.delete(live.route.routeId)
+    },
+    log,
   })
+  const end = (live: Live, cause: EndCause): Promise<SessionEndReason> => ending.end(live, cause)
+  const judge = createJudge({ ...options, living: () => [...byId.values()], end })
 
-  async function register(live: Live, address: string): Promise<void> {
-    const { route } = live
-    await db
-      .insertInto('sessions')
-      .values({
-        id: live.id,
-        route_id: route.routeId,
-        login_id: route.loginId,
-        user_name: route.user,
-        resource: route.resource,
-        protocol: route.protocol,
-        account: route.account,
-        address,
-        state: 'starting',
-        started_at: now().toISOString(),
-        active_at: null,
-        ended_at: null,
-        end_reason: null,
-      })
-      .execute()
-    audit.record({ event: 'session.start', ...entryOf(live), address })
-    // The record is there before any byte of the session moves.
-    await audit.flush()
+  const endWhere = async (matches: (live: Live) => boolean, reason: SessionEndReason, by?: string): Promise<void> => {
+    await Promise.all([...byId.values()].filter(matches).map((live) => end(live, causeOf(reason, by))))
   }
 
-  /** The one place that ends a session: record first (bounded), then its signal, which closes every connection (S4, S8). */
-  async function finish(live: Live): Promise<SessionEndReason> {
-    try {
-      await live.registered
-      await writeEnd(live)
-    } catch (error) {
-      // The kill must not wait for a store that fails; the next start ends the row as a leftover.
-      log.error({ err: error, session: live.id }, 'the end of a session could not be written')
-    }
-    const reason = live.cause ?? 'closed'
-    byId.delete(live.id)
-    if (byRoute.get(live.route.routeId) === live) byRoute.delete(live.route.routeId)
-    live.controller.abort(new SessionEnded(reason))
-    const { loginId, resource, account } = live.route
-    control?.sessionEnded({ sessionId: live.id, loginId, resource, account, reason })
-    return reason
+  /** Rejects once the session is over: whoever wanted to go on must not (S5). */
+  async function requireLiving(live: Live): Promise<void> {
+    if (live.ended) throw new SessionEnded(await live.ended)
   }
-
-  async function writeEnd(live: Live): Promise<void> {
-    await db.transaction().execute(async (transaction) => {
-      let written: SessionEndReason | undefined
-      // A stronger cause may arrive while the record is being written: what commits is the strongest.
-      while (written !== live.cause) {
-        written = live.cause ?? 'closed'
-        await transaction
-          .updateTable('sessions')
-          .set({ state: 'ended', ended_at: now().toISOString(), end_reason: written })
-          .where('id', '=', live.id)
-          .execute()
-      }
-    })
-    audit.record({ event: 'session.end', ...entryOf(live), detail: { reason: live.cause } })
-    await audit.flush()
-  }
-
-  function end(live: Live, reason: SessionEndReason): Promise<SessionEndReason> {
-    if (live.cause === undefined || rankOf(reason) < rankOf(live.cause)) live.cause = reason
-    live.ended ??= finish(live)
-    return live.ended
-  }
-
-  const endWhere = async (matches: (live: Live) => boolean, reason: SessionEndReason): Promise<void> => {
-    await Promise.all([...byId.values()].filter(matches).map((live) => end(live, reason)))
-  }
-
-  const isOver = (live: Live): boolean => live.ended !== undefined
 
   async function markActive(live: Live): Promise<void> {
-    if (live.state === 'active' || isOver(live)) return
-    live.state = 'active'
-    await db
-      .updateTable('sessions')
-      .set({ state: 'active', active_at: now().toISOString() })
-      .where('id', '=', live.id)
-      .where('state', '=', 'starting')
-      .execute()
-    // Ended while that was written (S5): the log must not call it active after its end.
-    if (isOver(live)) return
-    audit.record({ event: 'session.active', ...entryOf(live) })
+    await requireLiving(live)
+    if (live.state === 'active') return
+    live.activating ??= records
+      .activate(live)
+      .then(() => {
+        // Ended while that was written: the log must not call it active after its end.
+        if (live.ended) return
+        live.state = 'active'
+        records.tellActive(live)
+      })
+      .finally(() => (live.activating = undefined))
+    await live.activating
+    await requireLiving(live)
   }
 
   function lease(live: Live, isNew: boolean): SessionLease {
-    live.connections++
-    let isHeld = true
+    const counts = live.activity.add()
     return {
+      ...counts,
       session: { id: live.id, route: live.route, signal: live.controller.signal, markActive: () => markActive(live) },
       isNew,
-      progress: { forward: 0, backward: 0 },
-      release: () => {
-        if (isHeld) live.connections--
-        isHeld = false
-      },
+      release: () => live.activity.remove(counts),
     }
   }
 
-  /** The lease once the session's row is there. It is taken before the wait, so that a sweep in between sees it. */
+  /** The lease once the session's row is there. It is taken before the wait, so that the reaper sees it in between. */
   async function settled(live: Live, held: SessionLease): Promise<SessionLease> {
     try {
       await live.registered
       return held
     } catch (error) {
       held.release()
-      byId.delete(live.id)
-      if (byRoute.get(live.route.routeId) === live) byRoute.delete(live.route.routeId)
+      // It may have left a row; only one that is ended lets the route's next session in.
+      void end(live, causeOf('closed'))
       throw error
     }
   }
 
+  function join(live: Live, { limits }: LimitedRoute): SessionLease {
+    live.limits = limits
+    requireRoomForConnection(live)
+    judge.watch(live)
+    return lease(live, false)
+  }
+
+  function begin(authorised: LimitedRoute, address: string): Live {
+    const { route, limits } = authorised
+    requireRoomForSession(authorised, byId.values())
+    const live = newLive({ id: newId(), route, address, limits }, clocks)
+    // In the maps before the first await: whoever ends the login meanwhile finds it.
+    byId.set(live.id, live)
+    byRoute.set(route.routeId, live)
+    live.registered = records.start(live)
+    judge.watch(live)
+    return live
+  }
+
   return {
-    async open(route, address) {
-      for (let found = byRoute.get(route.routeId); found; found = byRoute.get(route.routeId)) {
-        if (!found.ended) return await settled(found, lease(found, false))
-        await found.ended
+    async open(authorised, address) {
+      const { routeId } = authorised.route
+      for (;;) {
+        if (isStopping)
+          throw new PosternError('server_unreachable', 'the access server is shutting down; connect again in a moment')
+        const found = byRoute.get(routeId)
+        if (found && !found.ended) return await settled(found, join(found, authorised))
+        const before = found?.ended ?? ending.recordOfRoute(routeId)
+        if (!before) break
+        await before
       }
-      // In the maps before the first await: whoever ends the login meanwhile finds it.
-      const live: Live = {
-        id: newId(),
-        route,
-        controller: new AbortController(),
-        state: 'starting',
-        connections: 0,
-        registered: Promise.resolve(),
-        cause: undefined,
-        ended: undefined,
-      }
-      byId.set(live.id, live)
-      byRoute.set(route.routeId, live)
-      live.registered = register(live, address)
+      const live = begin(authorised, address)
       return await settled(live, lease(live, true))
     },
 
-    async end(sessionId, reason) {
+    live: () => [...byId.values()].filter((live) => !live.ended).map((live) => viewOf(live, clocks)),
+
+    async end(sessionId, reason, by) {
       const live = byId.get(sessionId)
-      if (live) return end(live, reason)
-      const row = await db.selectFrom('sessions').select('end_reason').where('id', '=', sessionId).executeTakeFirst()
-      return (row?.end_reason as SessionEndReason | null | undefined) ?? null
+      if (live) return end(live, causeOf(reason, by))
+      return ending.reasonOf(sessionId) ?? ((await records.readEnd(sessionId)) as SessionEndReason | null)
     },
 
-    async endRoute(routeId, reason) {
+    async endRoute(routeId, reason, by) {
       const live = byRoute.get(routeId)
       if (!live) return null
-      await end(live, reason)
+      await end(live, causeOf(reason, by))
       return live.id
     },
 
-    endLogin: (loginId, reason) => endWhere((live) => live.route.loginId === loginId, reason),
-    endUser: (user, reason) => endWhere((live) => live.route.user === user, reason),
-
-    async endDisallowed() {
-      await Promise.all(
-        [...byId.values()].map(async (live) => {
-          const isAllowed = await access.authoriseRoute(live.route.routeId).then(
-            () => true,
-            () => false,
-          )
-          if (!isAllowed) await end(live, 'revoked')
-        }),
-      )
-    },
+    endLogin: (loginId, reason, by) => endWhere((live) => live.route.loginId === loginId, reason, by),
+    endUser: (user, reason, by) => endWhere((live) => live.route.user === user, reason, by),
+    endDisallowed: (by) => judge.judgeAll(by),
 
     isActive: (sessionId) => {
       const live = byId.get(sessionId)
       return live?.state === 'active' && live.ended === undefined
     },
 
-    async recover() {
-      const leftovers = await db.selectFrom('sessions').selectAll().where('state', '!=', 'ended').execute()
-      for (const row of leftovers) {
-        await db
-          .updateTable('sessions')
-          .set({ state: 'ended', ended_at: now().toISOString(), end_reason: 'restart' })
-          .where('id', '=', row.id)
-          .execute()
-        audit.record({
-          event: 'session.end',
-          user: row.user_name,
-          login: row.login_id,
-          session: row.id,
-          resource: row.resource,
-          account: row.account,
-          detail: { reason: 'restart' },
-        })
-      }
-      await audit.flush()
-      return leftovers.length
+    recover: () => endLeftovers({ db, audit, now: clocks.now }),
+
+    async reap() {
+      await ending.retry()
+      await judge.round()
     },
 
-    async sweep() {
-      const unused = [...byId.values()].filter((live) => live.connections === 0 && !live.ended)
-      if (unused.length === 0) return
-      const over = await db
-        .selectFrom('logins')
-        .select('id')
-        .where('id', 'in', [...new Set(unused.map((live) => live.route.loginId))])
-        .where((where) => where.or([where('expires_at', '<=', now().toISOString()), where('ended_at', 'is not', null)]))
-        .execute()
-      const isOver = new Set(over.map((row) => row.id))
-      // Looked at again after the await: a connection may have come meanwhile.
-      await endWhere((live) => live.connections === 0 && isOver.has(live.route.loginId), 'expired')
+    async endAll() {
+      isStopping = true
+      await endWhere(() => true, 'restart')
     },
-
-    endAll: () => endWhere(() => true, 'restart'),
   }
 }

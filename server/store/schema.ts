@@ -93,6 +93,14 @@ export interface Tables {
     active_at: string | null
     ended_at: string | null
     end_reason: string | null
+    /** The rest is written once, with the end; null where a crash has lost it. Who ended it, where a person did. */
+    ended_by: string | null
+    connections_total: number | null
+    bytes_from_client: number | null
+    bytes_to_client: number | null
+    statements: number | null
+    last_activity_at: string | null
+    last_statement_at: string | null
   }
   audit: {
     seq: Generated<number>

@@ -107,6 +107,7 @@ export async function startHarness(options: HarnessOptions) {
       access: { route, resource, databases: options.databases ?? ['shop', 'postgres'] },
       address: '127.0.0.1:1',
       progress: { forward: 0, backward: 0 },
+      activity: { statements: 0, lastStatementAtMs: null },
       signal: end.signal,
       admit: () => Promise.resolve(),
       log,

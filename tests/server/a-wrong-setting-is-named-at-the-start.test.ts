@@ -52,6 +52,21 @@ describe('E3: what is wrong is named', () => {
       'loginLimits.perUserPerMinute: ',
     ],
     ['a level that there is not', 'log: { level: loud }', 'log.level: '],
+    [
+      'an idle time that is none',
+      'sessions: { idleTimeout: never }',
+      'sessions.idleTimeout: "never" is neither a duration',
+    ],
+    [
+      'a reaper that never looks',
+      'sessions: { reaperInterval: 2h }',
+      'sessions.reaperInterval: the reaper looks every',
+    ],
+    [
+      'a session limit with a slip',
+      'sessions: { idelTimeout: 5m }',
+      'unknown key sessions.idelTimeout; did you mean idleTimeout?',
+    ],
     ['a list', '- cluster', 'settings are a list of KEY: VALUE'],
     ['no YAML', 'cluster: "main', 'this is not YAML'],
   ])('%s', async (_what, yaml, text) => {
@@ -83,6 +98,7 @@ it('an empty file means the defaults', async () => {
     ttl: { user: 8 * 3_600_000, route: 600_000 },
     loginLimits: { perUserPerMinute: 10, perAddressPerMinute: 60 },
     controlStreams: { total: 10_000, perUser: 50 },
+    sessions: { idleTimeout: 30 * 60_000, maxDuration: null, reaperInterval: 60_000 },
     log: { level: 'info' },
   })
 })

@@ -4,12 +4,12 @@ import { once } from 'node:events'
 import tls from 'node:tls'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createAuditLog } from '../../server/audit/audit-log.ts'
-import { createSessions } from '../../server/sessions/sessions.ts'
 import { CONTROL_CLOSE, CONTROL_PATH } from '../../shared/control.ts'
 import { ALPN } from '../../shared/names.ts'
 import { waitUntil } from '../support/client-core.ts'
 import { ControlClient, type OpenOptions } from '../support/control-client.ts'
 import { grant, resource, role, startTestServer, user, type Person, type TestServer } from './support/access-server.ts'
+import { limited, newSessionOwner } from '../support/session-owner.ts'
 
 let server: TestServer
 let root: Person
@@ -214,26 +214,15 @@ describe('what it says', () => {
     const stream = await openAs(alice)
     const log = { error: () => undefined } as never
     const audit = createAuditLog({ db: server.store.db, now: () => new Date(), log })
-    const sessions = createSessions({
+    const sessions = newSessionOwner({
       db: server.store.db,
       audit,
       access: server.access,
       control: server.control,
-      now: () => new Date(),
       newId: () => 'session-1',
       log,
     })
-    const { session } = await sessions.open(
-      {
-        routeId: 'route-1',
-        loginId: alice.loginId,
-        user: 'alice',
-        resource: 'orders',
-        protocol: 'postgres',
-        account: 'reader',
-      },
-      '127.0.0.1:1',
-    )
+    const { session } = await sessions.open(limited({ routeId: 'route-1', loginId: alice.loginId }), '127.0.0.1:1')
     await sessions.end(session.id, 'terminated')
     expect(await stream.next('session.ended')).toEqual({
       v: 1,

@@ -2,21 +2,15 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import pino from 'pino'
 import { createAuditLog, type OwnedAuditLog } from '../../server/audit/audit-log.ts'
-import { SessionEnded, type Route } from '../../server/seams.ts'
-import { createSessions, type Sessions } from '../../server/sessions/sessions.ts'
+import { SessionEnded } from '../../server/seams.ts'
+import type { Sessions } from '../../server/sessions/sessions.ts'
 import { SESSION_END_REASONS } from '../../shared/api.ts'
 import { PosternError } from '../../shared/errors.ts'
+import { limited, newSessionOwner, ROUTE } from '../support/session-owner.ts'
 import { freshStore } from '../support/store.ts'
 
 const log = pino({ level: 'silent' })
-const route: Route = {
-  routeId: 'r-1',
-  loginId: 'l-1',
-  user: 'alice',
-  resource: 'orders',
-  protocol: 'postgres',
-  account: 'reader',
-}
+const route = ROUTE
 const EVERYTHING = { limit: 1000, waitSeconds: 0 }
 const never = new AbortController().signal
 
@@ -25,20 +19,17 @@ let audit: OwnedAuditLog
 let sessions: Sessions
 let allowed: boolean
 
-const build = () => {
-  let count = 0
-  return createSessions({
+const build = () =>
+  newSessionOwner({
     db: store.db,
     audit,
     access: {
-      authoriseRoute: () =>
-        allowed ? Promise.resolve({} as never) : Promise.reject(new PosternError('resource_denied', 'no')),
+      authoriseRoute: (routeId) =>
+        allowed
+          ? Promise.resolve({ ...limited({ routeId }), resource: {} as never, databases: [] })
+          : Promise.reject(new PosternError('resource_denied', 'no')),
     },
-    now: () => new Date(),
-    newId: () => `s-${++count}-${Math.random().toString(36).slice(2)}`,
-    log,
   })
-}
 
 beforeEach(async () => {
   allowed = true
@@ -56,7 +47,7 @@ const ends = async () => (await audit.query(EVERYTHING, never)).filter((event) =
 
 describe('sessions', () => {
   it('S5: is registered as starting before anything slow, and active only once the target was reached', async () => {
-    const { session } = await sessions.open(route, '127.0.0.1:1')
+    const { session } = await sessions.open(limited(), '127.0.0.1:1')
     expect((await rows()).map((row) => row.state)).toEqual(['starting'])
     expect(sessions.isActive(session.id)).toBe(false)
     await session.markActive()
@@ -65,8 +56,9 @@ describe('sessions', () => {
   })
 
   it('S5: a session that ends while it becomes active is never called active after its end', async () => {
-    const { session } = await sessions.open(route, '127.0.0.1:1')
-    await Promise.all([session.markActive(), sessions.end(session.id, 'cancelled')])
+    const { session } = await sessions.open(limited(), '127.0.0.1:1')
+    const [activated] = await Promise.allSettled([session.markActive(), sessions.end(session.id, 'cancelled')])
+    expect(activated).toMatchObject({ status: 'rejected', reason: new SessionEnded('cancelled') })
     await audit.flush()
     const names = (await audit.query(EVERYTHING, never)).map((event) => event.event)
     expect(names).toEqual(['session.start', 'session.end'])
@@ -74,22 +66,22 @@ describe('sessions', () => {
   })
 
   it('S1: connections of one route share one session, even when they come at once', async () => {
-    const leases = await Promise.all(Array.from({ length: 20 }, () => sessions.open(route, '127.0.0.1:1')))
+    const leases = await Promise.all(Array.from({ length: 20 }, () => sessions.open(limited(), '127.0.0.1:1')))
     expect(new Set(leases.map((lease) => lease.session.id)).size).toBe(1)
     expect(leases.filter((lease) => lease.isNew)).toHaveLength(1)
     expect(await rows()).toHaveLength(1)
   })
 
   it('S2: the end of a connection, even of the last one, does not end the session', async () => {
-    const first = await sessions.open(route, '127.0.0.1:1')
+    const first = await sessions.open(limited(), '127.0.0.1:1')
     first.release()
-    const second = await sessions.open(route, '127.0.0.1:2')
+    const second = await sessions.open(limited(), '127.0.0.1:2')
     expect(second.session.id).toBe(first.session.id)
     expect(second.session.signal.aborted).toBe(false)
   })
 
   it('S1: ends once with one record; every later caller gets the first result', async () => {
-    const { session } = await sessions.open(route, '127.0.0.1:1')
+    const { session } = await sessions.open(limited(), '127.0.0.1:1')
     const results = await Promise.all([
       sessions.end(session.id, 'closed'),
       sessions.endRoute(route.routeId, 'closed'),
@@ -104,7 +96,7 @@ describe('sessions', () => {
   it('S1: of all causes that arrive before the record commits the strongest is recorded and told', async () => {
     for (const one of SESSION_END_REASONS) {
       for (const other of SESSION_END_REASONS) {
-        const { session } = await sessions.open({ ...route, routeId: `${one}-${other}` }, '127.0.0.1:1')
+        const { session } = await sessions.open(limited({ routeId: `${one}-${other}` }), '127.0.0.1:1')
         const strongest = SESSION_END_REASONS.indexOf(one) <= SESSION_END_REASONS.indexOf(other) ? one : other
         expect(await Promise.all([sessions.end(session.id, one), sessions.end(session.id, other)])).toEqual([
           strongest,
@@ -123,21 +115,21 @@ describe('sessions', () => {
   })
 
   it('S1: an ended session is final, the next connection opens a new one', async () => {
-    const first = await sessions.open(route, '127.0.0.1:1')
+    const first = await sessions.open(limited(), '127.0.0.1:1')
     const [, second] = await Promise.all([
       sessions.end(first.session.id, 'cancelled'),
-      sessions.open(route, '127.0.0.1:2'),
+      sessions.open(limited(), '127.0.0.1:2'),
     ])
     expect(second.session.id).not.toBe(first.session.id)
     expect(second.session.signal.aborted).toBe(false)
-    await first.session.markActive()
+    await expect(first.session.markActive()).rejects.toThrow(new SessionEnded('cancelled'))
     expect((await rows()).find((row) => row.id === first.session.id)?.state).toBe('ended')
   })
 
   it('S8: the end of a login, of a person, and of what the roles allow ends the sessions concerned and no others', async () => {
-    const one = await sessions.open(route, '127.0.0.1:1')
-    const two = await sessions.open({ ...route, routeId: 'r-2', loginId: 'l-2' }, '127.0.0.1:1')
-    const three = await sessions.open({ ...route, routeId: 'r-3', loginId: 'l-3', user: 'bob' }, '127.0.0.1:1')
+    const one = await sessions.open(limited(), '127.0.0.1:1')
+    const two = await sessions.open(limited({ routeId: 'r-2', loginId: 'l-2' }), '127.0.0.1:1')
+    const three = await sessions.open(limited({ routeId: 'r-3', loginId: 'l-3', user: 'bob' }), '127.0.0.1:1')
     await sessions.endLogin('l-1', 'revoked')
     expect([one, two, three].map((lease) => lease.session.signal.aborted)).toEqual([true, false, false])
     await sessions.endUser('alice', 'revoked')
@@ -150,12 +142,12 @@ describe('sessions', () => {
   })
 
   it('S9: what a crash left over ends as restart at the next start', async () => {
-    const { session } = await sessions.open(route, '127.0.0.1:1')
+    const { session } = await sessions.open(limited(), '127.0.0.1:1')
     await session.markActive()
     const restarted = build()
     expect(await restarted.recover()).toBe(1)
     expect(await rows()).toMatchObject([{ state: 'ended', end_reason: 'restart' }])
-    expect((await restarted.open(route, '127.0.0.1:1')).isNew).toBe(true)
+    expect((await restarted.open(limited(), '127.0.0.1:1')).isNew).toBe(true)
   })
 
   it('S9: a session that nobody uses ends as expired once its login is over, one in use does not', async () => {
@@ -184,17 +176,17 @@ describe('sessions', () => {
       .insertInto('logins')
       .values({ ...login, id: 'l-1', expires_at: new Date(1000).toISOString() })
       .execute()
-    const held = await sessions.open(route, '127.0.0.1:1')
-    await sessions.sweep()
+    const held = await sessions.open(limited(), '127.0.0.1:1')
+    await sessions.reap()
     expect(held.session.signal.aborted).toBe(false)
     held.release()
-    await sessions.sweep()
+    await sessions.reap()
     expect(held.session.signal.reason).toEqual(new SessionEnded('expired'))
   })
 
   it('S5: a store that refuses the registration refuses the connection and leaves nothing behind', async () => {
     await store.db.schema.dropTable('sessions').execute()
-    await expect(sessions.open(route, '127.0.0.1:1')).rejects.toThrow()
-    await expect(sessions.open(route, '127.0.0.1:1')).rejects.toThrow()
+    await expect(sessions.open(limited(), '127.0.0.1:1')).rejects.toThrow()
+    await expect(sessions.open(limited(), '127.0.0.1:1')).rejects.toThrow()
   })
 })

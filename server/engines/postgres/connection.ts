@@ -185,7 +185,13 @@ async function serveReady(target: ReadyTarget, startup: ClientStartup, context: 
     return Promise.all([statements.room(), tools.audit.flush()]).then(() => undefined)
   }
   const fromTarget = new MessageFramer(TARGET_INTEREST, (message) => statements.onTargetMessage(message))
-  const fromClient = new MessageFramer(CLIENT_INTEREST, (message) => statements.onClientMessage(message))
+  const fromClient = new MessageFramer(CLIENT_INTEREST, (message) => {
+    if (isStatement(message.type)) {
+      connection.activity.statements++
+      connection.activity.lastStatementAtMs = tools.now()
+    }
+    statements.onClientMessage(message)
+  })
   try {
     link.stream.write(greet(startup, greeting, encodeBackendKeyData(issued.key)))
     const { signal, progress } = connection
@@ -205,6 +211,9 @@ async function serveReady(target: ReadyTarget, startup: ClientStartup, context: 
     statements.close()
   }
 }
+
+/** Query, Execute and FunctionCall: each asks the target to do something that is worth counting. */
+const isStatement = (type: number): boolean => type === 0x51 || type === 0x45 || type === 0x46
 
 /** Everything up to ReadyForQuery in one piece: the client logs in to us, so the answer is always yes here. */
 const greet = ({ unknownOptions }: ClientStartup, greeting: TargetGreeting, key: Buffer): Buffer =>

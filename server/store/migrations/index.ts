@@ -5,10 +5,12 @@ import type { StoreDialect } from '../schema.ts'
 import { firstTables } from './0001-first-tables.ts'
 import { ssoRequests } from './0002-sso-requests.ts'
 import { caRotation } from './0003-ca-rotation.ts'
+import { sessionEnds } from './0004-session-ends.ts'
 
 /** Name → migration; Kysely runs them in the order of their names. */
 export const migrationsFor = (dialect: StoreDialect): Record<string, Migration> => ({
   '0001-first-tables': firstTables(dialect),
   '0002-sso-requests': ssoRequests,
   '0003-ca-rotation': caRotation,
+  '0004-session-ends': sessionEnds,
 })

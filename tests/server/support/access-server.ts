@@ -200,6 +200,11 @@ export async function startTestServer(
     provider: config.oidc && createProvider(config.oidc, now),
     now,
     sessions: {
+      live: () => [],
+      end: (id, reason) => {
+        sessionEnds.push(`end ${id} ${reason}`)
+        return Promise.resolve(reason)
+      },
       endRoute: (id, reason) => {
         sessionEnds.push(`endRoute ${id} ${reason}`)
         return Promise.resolve('session-1')
