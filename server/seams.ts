@@ -169,9 +169,12 @@ export type StatementActivity = { statements: number; lastStatementAtMs: number 
 export class SessionEnded extends Error {
   override readonly name = 'SessionEnded'
   readonly reason: SessionEndReason
-  constructor(reason: SessionEndReason) {
-    super(`the session has ended: ${reason}`)
+  /** What the reason alone does not say, for the client: which limit, for example. */
+  readonly why: string | null
+  constructor(reason: SessionEndReason, why: string | null = null) {
+    super(`the session has ended: ${why ?? reason}`)
     this.reason = reason
+    this.why = why
   }
 }
 

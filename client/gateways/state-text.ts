@@ -3,10 +3,11 @@
 import { PosternError } from '../../shared/errors.ts'
 import type { GatewayState } from '../../shared/rpc.ts'
 
-/** What the server says of the route itself; an ended session is none, the next connection begins another. */
+/** What the server says of the route itself; not that a session has ended (the next connection begins another) or is full. */
 export const isRefusal = (error: unknown): error is PosternError =>
   error instanceof PosternError &&
-  ((error.kind === 'denied' && error.code !== 'session_ended') || error.code === 'target_unreachable')
+  ((error.kind === 'denied' && !['session_ended', 'connection_limit'].includes(error.code)) ||
+    error.code === 'target_unreachable')
 
 /** As the server said it: it may begin with a name, so nothing of it is changed. */
 export const textOfRefusal = ({ message, errorId }: PosternError): string =>

@@ -199,7 +199,7 @@ export function createLogins(options: LoginsOptions): Logins {
         audit.record({ event: 'login.ended', user, login: id, detail: { reason: 'logout', everywhere } })
         control.loginEnded(id, 'logout')
       }
-      await Promise.all(ended.map((id) => sessions.endLogin(id, 'revoked')))
+      await Promise.all(ended.map((id) => sessions.endLogin(id, 'revoked', user)))
     },
   }
 }

@@ -16,6 +16,7 @@ import {
   type RouteAccess,
 } from '../seams.ts'
 import type { SessionLease, Sessions } from '../sessions/sessions.ts'
+import { untilAborted } from '../web/until-aborted.ts'
 
 export type RouteConnectionOptions = {
   access: AccessCheck
@@ -35,6 +36,12 @@ const PROTOCOL_OF: Partial<Record<Alpn, ResourceProtocol>> = {
   [ALPN.postgresCancel]: 'postgres',
   [ALPN.tcp]: 'tcp',
 }
+
+/**
+ * How long it may take to find out who connects and to register the session, in ms: less than the gateways' own deadline for dial
+ * and preamble, so that the client is told.
+ */
+const ADMISSION_TIMEOUT_MS = 8000
 
 /** How long a refused client may take to read why before its socket is dropped, in ms. */
 const REFUSAL_LINGER_MS = 2000
@@ -61,16 +68,18 @@ export async function serveRouteConnection(peer: RoutePeer, options: RouteConnec
     progress.isAdmitted = true
     return write(link, okPreamble(sessionId, now()))
   }
+  const gone = new AbortController()
+  void link.closed.then(() => gone.abort(new ClientGone()))
+  const patience = AbortSignal.any([gone.signal, options.stopping, AbortSignal.timeout(ADMISSION_TIMEOUT_MS)])
   try {
-    const admitted = await admit(peer, options)
-    route = admitted.route
+    route = await untilAborted(admit(peer, options), patience)
     const isCancel = alpn === ALPN.postgresCancel
     const engine = options.engines[route.protocol]
     if (isCancel) {
       await sayOk('')
       await engine.cancel?.(link, route, (id) => options.sessions.isActive(id), log)
     } else {
-      const { access, lease } = await join(route, peer, options)
+      const { access, lease } = await joinWithin(patience, join(route, peer, options))
       try {
         const { session } = lease
         const signal = AbortSignal.any([session.signal, options.stopping])
@@ -97,7 +106,8 @@ export async function serveRouteConnection(peer: RoutePeer, options: RouteConnec
       options.reportError('internal', error, log)
       return
     }
-    const refusal = asRefusal(error, options.reportError, log)
+    if (error instanceof ClientGone) return
+    const refusal = asRefusal(error, options, log)
     // A target that is down denies nothing; the engine has logged its connection.
     if (refusal.kind !== 'unreachable') {
       audit.record({
@@ -118,14 +128,28 @@ export async function serveRouteConnection(peer: RoutePeer, options: RouteConnec
   }
 }
 
+/** What is done with a session that is there only after its connection gave up waiting: it is let go, and lives on (S2). */
+async function joinWithin(patience: AbortSignal, joining: ReturnType<typeof join>): ReturnType<typeof join> {
+  try {
+    return await untilAborted(joining, patience)
+  } catch (error) {
+    joining.then(({ lease }) => lease.release()).catch(() => undefined)
+    throw error
+  }
+}
+
+class ClientGone extends Error {
+  override readonly name = 'ClientGone'
+}
+
 /** Certificate → identity → route, for this ALPN name. A cancel request is let in on an expired certificate (DB1). */
-async function admit({ certificate, alpn }: RoutePeer, { access }: RouteConnectionOptions): Promise<{ route: Route }> {
+async function admit({ certificate, alpn }: RoutePeer, { access }: RouteConnectionOptions): Promise<Route> {
   const identity = await access.authenticate(certificate, 'route', { allowExpired: alpn === ALPN.postgresCancel })
   const route = identity.kind === 'route' ? await access.findRoute(identity.routeId) : undefined
   if (!route || route.protocol !== PROTOCOL_OF[alpn]) {
     throw new PosternError('wrong_identity', `this certificate is for another protocol than ${alpn}`)
   }
-  return { route }
+  return route
 }
 
 /** Role and grant, then the session. Looked at again after a new session is registered: a logout in between found none. */
@@ -151,9 +175,20 @@ const okPreamble = (sessionId: string, time: Date): Buffer =>
   encodePreamble({ ok: { version: PROTOCOL_VERSION, sessionId, serverTime: time.toISOString() } })
 
 /** What the client may know of an error; everything unforeseen becomes `internal` with an id that finds it in the log (E1). */
-function asRefusal(error: unknown, reportError: ReportError, log: Logger): PosternError {
+function asRefusal(
+  error: unknown,
+  { reportError, stopping }: Pick<RouteConnectionOptions, 'reportError' | 'stopping'>,
+  log: Logger,
+): PosternError {
   if (error instanceof PosternError && error.kind !== 'internal') return error
   if (error instanceof SessionEnded) return new PosternError('session_ended', error.message)
+  if (stopping.aborted)
+    return new PosternError('server_unreachable', 'the access server is shutting down; connect again in a moment')
+  if (error instanceof DOMException && error.name === 'TimeoutError')
+    return new PosternError(
+      'server_unreachable',
+      'the access server is too busy to look this up; try again in a moment',
+    )
   const errorId = reportError('internal', error, log)
   return new PosternError('internal', `the access server failed; its administrator finds error ${errorId} in its log`, {
     errorId,

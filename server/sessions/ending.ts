@@ -3,7 +3,7 @@
 import type { Logger } from 'pino'
 import type { SessionEndReason } from '../../shared/api.ts'
 import { SessionEnded, type ControlHub } from '../seams.ts'
-import { isStronger, type EndCause } from './end-cause.ts'
+import { causeOf, isStronger, type EndCause } from './end-cause.ts'
 import type { Live } from './live-session.ts'
 import type { SessionRecords } from './session-records.ts'
 
@@ -68,9 +68,9 @@ export function createEnding({ records, control, recordTimeoutMs, onOver, log }:
     clearTimeout(timer)
     // Clients are told this one: a later record says the same.
     live.isCauseFinal = true
-    const reason = live.cause?.reason ?? 'closed'
+    const { reason, why } = (live.cause ??= causeOf('closed'))
     onOver(live)
-    live.controller.abort(new SessionEnded(reason))
+    live.controller.abort(new SessionEnded(reason, why))
     const { loginId, resource, account } = live.route
     control?.sessionEnded({ sessionId: live.id, loginId, resource, account, reason })
     return reason

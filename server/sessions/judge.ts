@@ -3,6 +3,7 @@
 import type { Kysely } from 'kysely'
 import type { Logger } from 'pino'
 import type { SessionEndReason } from '../../shared/api.ts'
+import { formatDuration } from '../../shared/duration.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { AccessCheck, ControlHub } from '../seams.ts'
 import type { Tables } from '../store/schema.ts'
@@ -33,6 +34,13 @@ export interface Judge {
   round(): Promise<void>
 }
 
+const GRANT_OVER = causeOf('expired', { why: 'the grant that allowed it has run out' })
+const LOGIN_OVER = causeOf('expired', { why: 'it was not used any more when its login was over' })
+const overdue = ({ limits }: Live): EndCause =>
+  causeOf('expired', { why: `its time limit of ${formatDuration(limits.maxDurationMs ?? 0)} was reached` })
+const idle = ({ limits }: Live): EndCause =>
+  causeOf('idle', { why: `nothing has moved on it for ${formatDuration(limits.idleTimeoutMs ?? 0)}` })
+
 export function createJudge({ db, access, control, living, end, log, ...clocks }: JudgeOptions): Judge {
   const { now, monotonicMs } = clocks
 
@@ -47,12 +55,12 @@ export function createJudge({ db, access, control, living, end, log, ...clocks }
   async function onDeadline(live: Live): Promise<void> {
     if (live.ended) return
     if (isOverdue(live, monotonicMs())) {
-      await end(live, causeOf('expired'))
+      await end(live, overdue(live))
       return
     }
     if (isGrantOver(live.limits, now())) {
       control?.accessChanged(new Set([live.route.user]))
-      await judge(live, causeOf('expired'))
+      await judge(live, GRANT_OVER)
       // A store that could not be asked is asked again by the reaper.
       if (live.isUnjudged) return
     }
@@ -95,7 +103,7 @@ export function createJudge({ db, access, control, living, end, log, ...clocks }
     const over = new Set(ids)
     // Looked at again after the await: a connection may have come meanwhile.
     const stillUnused = unused.filter((live) => live.activity.connections === 0 && over.has(live.route.loginId))
-    await Promise.all(stillUnused.map((live) => end(live, causeOf('expired'))))
+    await Promise.all(stillUnused.map((live) => end(live, LOGIN_OVER)))
   }
 
   function isIdle(live: Live): boolean {
@@ -109,16 +117,16 @@ export function createJudge({ db, access, control, living, end, log, ...clocks }
     async judgeAll(by) {
       const all = living()
       for (let first = 0; first < all.length; first += AT_ONCE)
-        await Promise.all(all.slice(first, first + AT_ONCE).map((live) => judge(live, causeOf('revoked', by))))
+        await Promise.all(all.slice(first, first + AT_ONCE).map((live) => judge(live, causeOf('revoked', { by }))))
     },
 
     async round() {
       const ends: Promise<unknown>[] = []
       for (const live of living()) {
         if (live.ended) continue
-        if (isOverdue(live, monotonicMs())) ends.push(end(live, causeOf('expired')))
-        else if (isIdle(live)) ends.push(end(live, causeOf('idle')))
-        else if (isGrantOver(live.limits, now())) ends.push(judge(live, causeOf('expired')))
+        if (isOverdue(live, monotonicMs())) ends.push(end(live, overdue(live)))
+        else if (isIdle(live)) ends.push(end(live, idle(live)))
+        else if (isGrantOver(live.limits, now())) ends.push(judge(live, GRANT_OVER))
         else if (live.isUnjudged) ends.push(judge(live, causeOf('revoked')))
       }
       await Promise.all(ends)

@@ -94,8 +94,9 @@ export function createSessionRecords({ db, audit, log, ...clocks }: Options): Se
       })
       // It was never registered: nothing has begun that could end.
       if (!isThere) return cause
-      const { reason, by } = cause
-      audit.record({ event: 'session.end', ...auditFields(live), detail: { reason, ...(by === null ? {} : { by }) } })
+      const { reason, by, why } = cause
+      const detail = { reason, ...(by === null ? {} : { by }), ...(why === null ? {} : { why }) }
+      audit.record({ event: 'session.end', ...auditFields(live), detail })
       // The log keeps what it cannot write yet and tries again by itself: the record of the end is there.
       await audit
         .flush()

@@ -7,7 +7,6 @@ import { PosternError } from '../../shared/errors.ts'
 import type { SessionEndReason } from '../../shared/api.ts'
 import type { Tables } from '../store/schema.ts'
 import {
-  SessionEnded,
   type AccessCheck,
   type AuditLog,
   type LimitedRoute,
@@ -76,12 +75,14 @@ export function createSessions(options: SessionsOptions): Sessions {
   const judge = createJudge({ ...options, living: () => [...byId.values()], end })
 
   const endWhere = async (matches: (live: Live) => boolean, reason: SessionEndReason, by?: string): Promise<void> => {
-    await Promise.all([...byId.values()].filter(matches).map((live) => end(live, causeOf(reason, by))))
+    await Promise.all([...byId.values()].filter(matches).map((live) => end(live, causeOf(reason, { by }))))
   }
 
   /** Rejects once the session is over: whoever wanted to go on must not (S5). */
   async function requireLiving(live: Live): Promise<void> {
-    if (live.ended) throw new SessionEnded(await live.ended)
+    if (!live.ended) return
+    await live.ended
+    live.controller.signal.throwIfAborted()
   }
 
   async function markActive(live: Live): Promise<void> {
@@ -162,14 +163,14 @@ export function createSessions(options: SessionsOptions): Sessions {
 
     async end(sessionId, reason, by) {
       const live = byId.get(sessionId)
-      if (live) return end(live, causeOf(reason, by))
+      if (live) return end(live, causeOf(reason, { by }))
       return ending.reasonOf(sessionId) ?? ((await records.readEnd(sessionId)) as SessionEndReason | null)
     },
 
     async endRoute(routeId, reason, by) {
       const live = byRoute.get(routeId)
       if (!live) return null
-      await end(live, causeOf(reason, by))
+      await end(live, causeOf(reason, { by }))
       return live.id
     },
 

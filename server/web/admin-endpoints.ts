@@ -77,8 +77,8 @@ async function apply(request: ApiRequest & { actor: Actor }, documents: readonly
     parts.control.loginEnded(loginId, 'disabled')
   }
   if (changes.length > 0) parts.control.accessChanged(concerned)
-  await Promise.all(endedLogins.map(({ loginId }) => parts.sessions.endLogin(loginId, 'revoked')))
-  if (changes.some(({ kind }) => kind !== 'user')) await parts.sessions.endDisallowed()
+  await Promise.all(endedLogins.map(({ loginId }) => parts.sessions.endLogin(loginId, 'revoked', actor.user)))
+  if (changes.some(({ kind }) => kind !== 'user')) await parts.sessions.endDisallowed(actor.user)
   return { applied }
 }
 
@@ -104,8 +104,8 @@ function removal(path: string, kind: AdminDocument['kind']): Endpoint {
         parts.control.loginEnded(login, 'removed')
       }
       parts.control.accessChanged(concerned)
-      if (removed.kind === 'user') await parts.sessions.endUser(removed.name, 'revoked')
-      else await parts.sessions.endDisallowed()
+      if (removed.kind === 'user') await parts.sessions.endUser(removed.name, 'revoked', actor.user)
+      else await parts.sessions.endDisallowed(actor.user)
       return {}
     },
   })

@@ -41,7 +41,7 @@ export const caEndpoints: readonly Endpoint[] = [
         })
         parts.control.loginEnded(loginId, 'ca')
       }
-      await Promise.all(endedLogins.map(({ loginId }) => parts.sessions.endLogin(loginId, 'revoked')))
+      await Promise.all(endedLogins.map(({ loginId }) => parts.sessions.endLogin(loginId, 'revoked', actor.user)))
       return answer(request)
     },
   }),

@@ -108,7 +108,7 @@ export function endedByPostern(reason: unknown): Buffer {
       hint: 'Connect again in a moment.',
     })
   const { why, hint } = END_TEXTS[reason.reason]
-  return fatalError(SQLSTATE.adminShutdown, `Postern ended this session: ${why}`, { hint })
+  return fatalError(SQLSTATE.adminShutdown, `Postern ended this session: ${reason.why ?? why}`, { hint })
 }
 
 const AGAIN = 'Connect again to begin a new session.'

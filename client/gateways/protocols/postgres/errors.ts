@@ -24,6 +24,7 @@ export function postgresErrorFor(error: unknown, context: ErrorContext): Buffer 
 
 function stateFor({ code, kind }: PosternError): Sqlstate {
   if (code === 'gateway_password_wrong') return SQLSTATE.invalidPassword
+  if (code === 'session_limit' || code === 'connection_limit') return SQLSTATE.tooManyConnections
   return kind === 'unreachable' ? SQLSTATE.connectionFailure : SQLSTATE.invalidAuthorization
 }
 
