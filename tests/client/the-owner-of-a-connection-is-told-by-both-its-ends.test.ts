@@ -1,11 +1,12 @@
 // Whose connection it is (G18): what the kernel's tables say, what they do not say, and what follows from either.
 import fc from 'fast-check'
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
 import { createConnection, createServer, type AddressInfo, type Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { entranceFor, guardOf } from '../../client/gateways/entrance.ts'
-import { createLocalUserCheck, type PeerVerdict, type ReadTable } from '../../client/gateways/local-user.ts'
+import type { ReadTable } from '../../client/gateways/kernel-tcp-table.ts'
+import { createLocalUserCheck, type PeerVerdict } from '../../client/gateways/local-user.ts'
 import { run } from '../support/run.ts'
 
 const ME = 1000
@@ -21,11 +22,21 @@ const HEADER = '  sl  local_address rem_address   st tx_queue rx_queue tr tm->wh
 const row = (local: string, uid: number, inode: number, state = '01') =>
   `   7: ${local}:9C40 0100007F:3C48 ${state} 00000000:00000000 00:00000000 00000000 ${String(uid).padStart(5)}        0 ${inode} 1 0000000000000000 20 4 30 10 -1\n`
 
+/** Cut somewhere, as a kernel's page may end anywhere. */
+async function* inPieces(text: string, pieceLength = 100): AsyncGenerator<string> {
+  for (let at = 0; at < text.length; at += pieceLength) yield await Promise.resolve(text.slice(at, at + pieceLength))
+}
+const failing =
+  (code: string): ReadTable =>
+  () => {
+    throw new Error(code)
+  }
+
 const judge = (v4: string, v6 = '', address = '127.0.0.1'): Promise<PeerVerdict> =>
   createLocalUserCheck({
     platform: 'linux',
     ownUid: ME,
-    readTable: (path) => Promise.resolve(HEADER + (path.endsWith('6') ? v6 : v4)),
+    readTable: (path) => inPieces(HEADER + (path.endsWith('6') ? v6 : v4)),
   })(ends(address, 40_000))
 
 describe('G18: what the tables say', () => {
@@ -59,11 +70,11 @@ describe('G18: what the tables say', () => {
   })
 
   it('G18: a table that cannot be read refuses; a machine without IPv6 has none and goes on', async () => {
-    const unreadable: ReadTable = () => Promise.reject(new Error('EACCES'))
+    const unreadable = failing('EACCES')
     const check = createLocalUserCheck({ platform: 'linux', ownUid: ME, readTable: unreadable })
     expect(await check(ends('127.0.0.1', 40_000))).toBe('unreadable')
     const withoutV6: ReadTable = (path) =>
-      path.endsWith('6') ? Promise.reject(new Error('ENOENT')) : Promise.resolve(HEADER + row('0100007F', ME, 4711))
+      path.endsWith('6') ? failing('ENOENT')(path) : inPieces(HEADER + row('0100007F', ME, 4711))
     const other = createLocalUserCheck({ platform: 'linux', ownUid: ME, readTable: withoutV6 })
     expect(await other(ends('127.0.0.1', 40_000))).toBe('owner')
   })
@@ -76,6 +87,50 @@ describe('G18: what the tables say', () => {
         return verdict === expected
       }),
     )
+  })
+
+  it('G18: wherever the pieces of a table are cut, its rows are found', async () => {
+    const table = HEADER + row('0200007F', 1001, 4712) + row('0100007F', ME, 4711) + row('0300007F', 1001, 4713)
+    for (let length = 1; length < 200; length++) {
+      const check = createLocalUserCheck({ platform: 'linux', ownUid: ME, readTable: () => inPieces(table, length) })
+      expect(await Promise.all([check(ends('127.0.0.1', 40_000)), check(ends('127.0.0.3', 40_000))])).toEqual([
+        'owner',
+        'another user',
+      ])
+    }
+  })
+
+  it('G18: a reading goes no further than to the last row that is asked for, and ends its file', async () => {
+    let [pieces, ended] = [0, 0]
+    async function* endless(): AsyncGenerator<string> {
+      try {
+        for (;;) yield await Promise.resolve(++pieces === 3 ? row('0100007F', ME, 4711) : row('0900007F', 1001, 1))
+      } finally {
+        ended++
+      }
+    }
+    const check = createLocalUserCheck({ platform: 'linux', ownUid: ME, readTable: endless })
+    expect(await check(ends('127.0.0.1', 40_000))).toBe('owner')
+    expect([pieces, ended]).toEqual([3, 1])
+  })
+
+  it('G18: who comes while a reading runs is not judged by it, but by the next', async () => {
+    const { promise: held, resolve: goOn } = Promise.withResolvers<undefined>()
+    let readings = 0
+    async function* table(): AsyncGenerator<string> {
+      // The row of the second connection comes after the first reading has passed its place.
+      yield readings++ === 0 ? HEADER : HEADER + row('0200007F', ME, 4712)
+      await held
+      yield row('0100007F', ME, 4711)
+    }
+    const check = createLocalUserCheck({ platform: 'linux', ownUid: ME, readTable: table })
+    const first = check(ends('127.0.0.1', 40_000))
+    await expect.poll(() => readings).toBe(1)
+    const second = check(ends('127.0.0.2', 40_000))
+    const again = check(ends('127.0.0.2', 40_000))
+    goOn(undefined)
+    expect(await Promise.all([first, second, again])).toEqual(['owner', 'owner', 'owner'])
+    expect(readings).toBe(2)
   })
 
   it('G18: macOS, Windows and systems without user ids say that nothing is told', async () => {
@@ -119,9 +174,9 @@ describe.skipIf(!isLinux)('G18: what the kernel of this machine says', () => {
 
   it('G18: a burst of 200 connections is judged by a handful of readings', async () => {
     let readings = 0
-    const readTable: ReadTable = async (path) => {
-      if (path === '/proc/net/tcp') readings += 1
-      return readFile(path, 'latin1')
+    const readTable: ReadTable = (path) => {
+      readings += 1
+      return createReadStream(path, 'latin1')
     }
     const check = createLocalUserCheck({ platform: 'linux', ownUid, readTable })
     const verdicts: Promise<PeerVerdict>[] = []
@@ -135,7 +190,7 @@ describe.skipIf(!isLinux)('G18: what the kernel of this machine says', () => {
     await all
     for (const socket of accepted) verdicts.push(check(socket))
     expect(new Set(await Promise.all(verdicts))).toEqual(new Set(['owner']))
-    // The first begins one, all others share the next.
+    // The first begins one, all others share the next; the other table is for clients that are not found in this one.
     expect(readings).toBeLessThanOrEqual(2)
     for (const socket of [...clients, ...accepted]) socket.destroy()
     server.close()
