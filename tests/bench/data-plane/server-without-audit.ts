@@ -6,10 +6,11 @@ import { loadConfig } from '../../../server/config.ts'
 import { startServer } from '../../../server/start.ts'
 
 const { values } = parseArgs({
-  options: { config: { type: 'string' }, json: { type: 'boolean' } },
+  options: { config: { type: 'string' }, json: { type: 'boolean' }, 'route-ttl': { type: 'string' } },
   allowPositionals: true,
 })
-const config = loadConfig(values.config)
+const routeTtl = values['route-ttl']
+const config = loadConfig(values.config, routeTtl === undefined ? {} : { routeTtl })
 const server = await startServer(config, {
   now: () => new Date(),
   version: 'bench',
