@@ -14,9 +14,9 @@ function readList(root) {
 }
 
 /** Packages of the list that are not installed; undefined where this is no Debian. */
-function findMissing(root) {
+function findMissing(packages) {
   if (!existsSync('/usr/bin/dpkg-query')) return undefined
-  return readList(root).filter((name) => {
+  return packages.filter((name) => {
     const query = spawnSync('dpkg-query', ['-W', '-f=${Status}', name], { encoding: 'utf8' })
     return query.stdout !== 'install ok installed'
   })
@@ -39,11 +39,14 @@ function keepPostgresqlFromStarting() {
   writeFileSync(path.join(directory, 'postern-tests.conf'), 'create_main_cluster = false\n')
 }
 
+/** What the tests need. */
+export const installDebianPackages = (root) => installPackages(readList(root), 'the tests')
+
 /** Installs what is missing as root; as anybody else (or where there is no apt) says what would be needed. */
-export function installDebianPackages(root) {
-  const missing = findMissing(root)
+export function installPackages(packages, what) {
+  const missing = findMissing(packages)
   if (missing === undefined) {
-    process.stderr.write(`This is no Debian: the tests need what these packages hold: ${readList(root).join(' ')}\n`)
+    process.stderr.write(`This is no Debian: for ${what} one needs what these packages hold: ${packages.join(' ')}\n`)
     return
   }
   if (missing.length === 0) return

@@ -47,13 +47,20 @@ export type RunningServer = {
   stop(why: string): Promise<void>
 }
 
+export type StartOptions = {
+  now: Clock
+  version: string
+  /** Where the audit goes; the store if not given. Only the benchmark gives another one. */
+  openAudit?: typeof createAuditLog
+}
+
 /**
  * Starts the access server on an initialised data directory.
  * @throws PosternError `misconfigured` with the setting that is wrong, `conflict` if a server runs on this data already
  */
 export async function startServer(
   config: ServerConfig,
-  { now, version }: { now: Clock; version: string },
+  { now, version, openAudit = createAuditLog }: StartOptions,
 ): Promise<RunningServer> {
   if (!existsSync(config.masterKeyFile)) {
     throw new PosternError(
@@ -73,7 +80,7 @@ export async function startServer(
   const { db } = store
   requireCluster(config, await readSetting(db, 'cluster'))
   const authority = await openAuthority(db, masterKey, now)
-  const audit = createAuditLog({ db, now, log })
+  const audit = openAudit({ db, now, log })
   opened.defer(() => audit.close())
 
   const limitDefaults = { maxDurationMs: config.sessions.maxDuration, idleTimeoutMs: config.sessions.idleTimeout }

@@ -26,6 +26,8 @@ export type ClusterOptions = {
   routeTtl?: string
   /** Further lines of the server's YAML settings. */
   settings?: string
+  /** The program that is started as the access server, with the arguments of `server/main.ts start`; that one by default. */
+  serverProgram?: string
 }
 
 export type TestCluster = {
@@ -179,7 +181,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
       const userTtl = flags.userTtl ?? options.userTtl
       const routeTtl = flags.routeTtl ?? options.routeTtl
       server = new Kept(process.execPath, [
-        ...[SERVER, 'start', '--config', configFile, '--json'],
+        ...[options.serverProgram ?? SERVER, 'start', '--config', configFile, '--json'],
         ...(userTtl === undefined ? [] : ['--user-ttl', userTtl]),
         ...(routeTtl === undefined ? [] : ['--route-ttl', routeTtl]),
       ])
