@@ -113,9 +113,9 @@ export const AUDIT_EVENT_CATALOGUE: Record<AuditEventName, AuditEventDefinition>
   },
   'session.active': { when: 'its target was reached', always: ofSession, detail: nothing, written: 'batched' },
   'session.end': {
-    when: 'it ended, once',
+    when: 'it ended, once; `by` is the person who ended it, if it was one',
     always: ofSession,
-    detail: z.looseObject({ reason: z.enum(SESSION_END_REASONS) }),
+    detail: z.strictObject({ reason: z.enum(SESSION_END_REASONS), by: z.string().optional() }),
     written: 'first',
   },
   'connection.open': {
