@@ -9,8 +9,8 @@ export type TerminalInput = Readable & { isTTY?: boolean; setRawMode?: (raw: boo
 
 export type Terminal = {
   stdin: TerminalInput
-  /** Results, for people or (with --json) for machines. */
-  stdout: { write(text: string): unknown }
+  /** Results, for people or (with --json) for machines. `written` is called when the text has left. */
+  stdout: { write(text: string, written?: () => void): unknown }
   /** Everything else: prompts, progress, errors. */
   stderr: { write(text: string): unknown }
   /** Whether a person sits at both ends, so that a password can be asked for. */

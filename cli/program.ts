@@ -2,6 +2,7 @@
 // it runs, so that `postern --help` is quick. Used by main.ts.
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { addAdminCommands } from './admin-commands.ts'
+import { addAuditCommands } from './audit-commands.ts'
 import { EXIT_CODES, jsonOption, notThereYet, profileOption, withExamples } from './command-parts.ts'
 import type { GatewayOpenOptions } from './commands/gateway-open.ts'
 import type { Context } from './context.ts'
@@ -186,22 +187,7 @@ function addGatewayCommands(program: Command, context: Context): void {
 }
 
 function addServerCommands(program: Command, context: Context): void {
-  withExamples(
-    program
-      .command('audit')
-      .description("Shows the server's audit log, oldest first (permission level viewer).")
-      .addOption(new Option('--user <name>', 'only this person'))
-      .addOption(new Option('--resource <name>', 'only this resource'))
-      .addOption(new Option('--session <id>', 'only this session'))
-      .addOption(new Option('--event <name>', 'only this event, such as statement.query'))
-      .addOption(new Option('--since <time>', 'only from then on: a time, or a duration such as 1h'))
-      .addOption(new Option('--follow', 'go on with what happens next, until Ctrl-C'))
-      .addOption(profileOption())
-      .addOption(new Option('--json', 'one line of JSON per event')),
-    'postern audit --since 1h --user alice',
-    'postern audit --follow --json',
-  ).action(async (options: object) => (await import('./commands/audit.ts')).showAudit(context, options))
-
+  addAuditCommands(program, context)
   addAdminCommands(program, context)
 
   const core = program.command('core').description('The background process that owns your gateways.')

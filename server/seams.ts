@@ -29,9 +29,12 @@ export interface AuditLog {
   flush(): Promise<void>
 }
 
+/** `upTo`: everything up to that seq was looked at; `more`: there are further matches already (shared/api.ts, AuditPage). */
+export type AuditAnswer = { events: AuditEvent[]; upTo: number; more: boolean }
+
 export interface AuditReader {
   /** Events in the order of their seq. With `waitSeconds` it waits that long for the first match after `after`. */
-  query(query: AuditQuery, signal: AbortSignal): Promise<AuditEvent[]>
+  query(query: AuditQuery, signal: AbortSignal): Promise<AuditAnswer>
 }
 
 /** What is known of a live session at this moment, beside its row. Counts are over all of its connections since it began. */

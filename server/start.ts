@@ -10,6 +10,7 @@ import { takeProcessLock } from '../link/process-lock.ts'
 import { createAccessCheck } from './access/access-check.ts'
 import { createCredentialStore } from './access/credentials.ts'
 import { createAuditLog } from './audit/audit-log.ts'
+import { createAuditReader } from './audit/audit-reader.ts'
 import { fingerprintOf, openAuthority, type Authority } from './ca/authority.ts'
 import { writeCaFile } from './ca/ca-file.ts'
 import { createCaRotation } from './ca/rotation.ts'
@@ -126,7 +127,7 @@ export async function startServer(
       sessions,
       control,
       audit,
-      auditReader: audit,
+      auditReader: createAuditReader({ db, audit }),
       now,
       reportError,
       log,

@@ -225,7 +225,7 @@ export const SESSION_END_REASONS = [
 export const SessionEndReason = z.enum(SESSION_END_REASONS)
 export type SessionEndReason = z.infer<typeof SessionEndReason>
 
-/** Event names of the audit log (R5). Documented in docs/protocol.md; names only grow. */
+/** Event names of the audit log (R5). shared/audit-events.ts has what each of them says; names only grow. */
 export const AUDIT_EVENTS = [
   'server.start',
   'server.stop',
@@ -233,6 +233,7 @@ export const AUDIT_EVENTS = [
   'login.failed',
   'login.ended',
   'login.renewed',
+  'account.change',
   'access.denied',
   'session.start',
   'session.active',
@@ -247,6 +248,7 @@ export const AUDIT_EVENTS = [
   'statement.copy',
   'query.cancel',
   'admin.change',
+  'audit.pruned',
 ] as const
 export const AuditEventName = z.enum(AUDIT_EVENTS)
 export type AuditEventName = z.infer<typeof AuditEventName>
@@ -254,7 +256,8 @@ export type AuditEventName = z.infer<typeof AuditEventName>
 export const AuditEvent = z.object({
   seq: z.number().int(),
   time: Time,
-  event: AuditEventName,
+  /** One of AUDIT_EVENTS, or one that came later. */
+  event: z.string(),
   user: z.string().nullable(),
   login: z.string().nullable(),
   session: z.string().nullable(),
@@ -267,19 +270,33 @@ export const AuditEvent = z.object({
 })
 export type AuditEvent = z.infer<typeof AuditEvent>
 
-/** GET /v1/audit (viewer): filters are conjunctive; `after` is a seq, `waitSeconds` long-polls for the next event. */
+/**
+ * GET /v1/audit (viewer): filters are conjunctive; `event` is a name or a family (`statement`); from `since` on, before `until`.
+ * With `after` (a seq) the oldest events after it, else the newest. `waitSeconds` long-polls for the next event.
+ */
 export const AuditQuery = z.strictObject({
   user: z.string().optional(),
+  login: z.string().optional(),
   session: z.string().optional(),
   resource: z.string().optional(),
+  account: z.string().optional(),
   event: z.string().optional(),
   since: Time.optional(),
+  until: Time.optional(),
   after: z.coerce.number().int().nonnegative().optional(),
   limit: z.coerce.number().int().positive().max(1000).default(200),
   waitSeconds: z.coerce.number().int().nonnegative().max(25).default(0),
 })
 export type AuditQuery = z.infer<typeof AuditQuery>
-export const AuditPage = z.object({ events: z.array(AuditEvent), serverTime: Time })
+/** Oldest first. May have fewer than `limit` although there are more, so that an answer stays small: go by `more`. */
+export const AuditPage = z.object({
+  events: z.array(AuditEvent),
+  /** Everything up to this seq was looked at: ask on with it as `after`, and nothing is missed or comes twice. */
+  upTo: z.number().int().nonnegative().optional(),
+  /** There are matching events after `upTo` already. */
+  more: z.boolean().optional(),
+  serverTime: Time,
+})
 export type AuditPage = z.infer<typeof AuditPage>
 
 // --- administration (editor writes resources and roles, admin writes people and grants) -------------------------------

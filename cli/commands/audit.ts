@@ -1,65 +1,80 @@
-// `postern audit`: the server's audit log (R5), searched and followed. Needs the permission level viewer.
-import { AuditPage, type AuditEvent } from '../../shared/api.ts'
-import { parseDuration } from '../../shared/duration.ts'
+// `postern audit`: the server's audit log (R5), searched and followed. Needs the permission level viewer. Following survives a
+// server that restarts, a core that ends and a login that runs out: it goes on behind the last event that was printed.
+import { setTimeout as delay } from 'node:timers/promises'
+import type { AuditEvent } from '../../shared/api.ts'
 import { PosternError } from '../../shared/errors.ts'
-import { parseResponse } from '../call-api.ts'
-import type { Context } from '../context.ts'
+import type { Context, Core } from '../context.ts'
 import { withCore } from '../with-core.ts'
+import { filterParams, readPage, type AuditFilter } from './audit-query.ts'
 
-export type AuditOptions = {
-  profile?: string
-  user?: string
-  resource?: string
-  session?: string
-  event?: string
-  since?: string
-  follow?: boolean
-  json?: boolean
-}
+export type AuditOptions = AuditFilter & { limit?: number; follow?: boolean; json?: boolean }
 
 /** Events asked for at once, and how long one question of --follow waits at the server, in s. */
 const PAGE_SIZE = 1000
-const FOLLOW_WAIT_SECONDS = 20
+const FOLLOW_WAIT_SECONDS = 15
+/** Before --follow asks again after a failure, in ms: doubled from one to the other. */
+const RETRY_FIRST_MS = 500
+const RETRY_MAX_MS = 10_000
 
-/** Prints all matching events, oldest first, one a line; with --follow it goes on until Ctrl-C. */
+/** How far it was printed: the next question goes on behind it, whatever happens in between. */
+type Cursor = { after: number | undefined }
+
+/** Prints all matching events (or the newest `limit`), oldest first, one a line; with --follow it goes on until Ctrl-C. */
 export async function showAudit(context: Context, options: AuditOptions): Promise<void> {
-  const filter = new URLSearchParams({ limit: String(PAGE_SIZE) })
-  for (const key of ['user', 'resource', 'session', 'event'] as const)
-    if (options[key] !== undefined) filter.set(key, options[key])
-  if (options.since !== undefined) filter.set('since', parseSince(options.since, context.now()))
-
-  const reading = withCore(context, async (core) => {
-    for (let after = 0, isAtEnd = false; ;) {
-      filter.set('after', String(after))
-      filter.set('waitSeconds', String(isAtEnd ? FOLLOW_WAIT_SECONDS : 0))
-      const { body } = await core.call('api.call', {
-        method: 'GET',
-        path: `/v1/audit?${filter.toString()}`,
-        ...(options.profile === undefined ? {} : { profile: options.profile }),
-      })
-      const { events } = parseResponse(AuditPage, body)
-      for (const event of events)
-        context.terminal.stdout.write(options.json ? `${JSON.stringify(event)}\n` : formatEvent(event))
-      after = events.at(-1)?.seq ?? after
-      isAtEnd = events.length < PAGE_SIZE
-      if (isAtEnd && !options.follow) return
+  const filter = filterParams(options, context.now())
+  const cursor: Cursor = { after: options.limit === undefined ? 0 : undefined }
+  const read = (core: Core) => printPages(core, filter, cursor, context, options)
+  if (!options.follow) {
+    await withCore(context, read)
+    return
+  }
+  // The first answer comes, or the person is told why not; only then is it followed through thick and thin.
+  for (let waitMs = RETRY_FIRST_MS, told = ''; !context.interrupt.aborted;) {
+    const before = cursor.after
+    try {
+      await withCore(context, read)
+    } catch (error) {
+      if (isInterrupted(context)) return
+      if (!hasBegun(cursor) || !mayPass(error)) throw error
+      if (cursor.after !== before) waitMs = RETRY_FIRST_MS
+      const text = error.message
+      if (text !== told) context.terminal.stderr.write(`postern: ${text}; following goes on once that is over\n`)
+      told = text
+      await delay(waitMs, undefined, { signal: context.interrupt }).catch(() => undefined)
+      waitMs = Math.min(2 * waitMs, RETRY_MAX_MS)
     }
-  })
-  try {
-    await reading
-  } catch (error) {
-    // Ctrl-C is how following ends.
-    if (!(options.follow && context.interrupt.aborted)) throw error
   }
 }
 
-/** `1h` means an hour ago; anything else must be a time. */
-function parseSince(text: string, now: Date): string {
-  const agoMs = parseDuration(text)
-  const time = agoMs === undefined ? new Date(text) : new Date(now.getTime() - agoMs)
-  if (Number.isNaN(time.getTime()))
-    throw new PosternError('bad_request', `--since "${text}" is neither a duration such as 1h nor a time.`)
-  return time.toISOString()
+/** Ctrl-C is how following ends. */
+const isInterrupted = ({ interrupt }: Context): boolean => interrupt.aborted
+
+const hasBegun = ({ after }: Cursor): boolean => after !== undefined && after > 0
+
+/** What is over by itself, or after a login: everything that says nothing about whether this person may read the log. */
+const mayPass = (error: unknown): error is PosternError =>
+  error instanceof PosternError &&
+  (error.kind === 'unreachable' || error.kind === 'expired' || error.kind === 'internal')
+
+async function printPages(
+  core: Core,
+  filter: URLSearchParams,
+  cursor: Cursor,
+  { terminal }: Context,
+  { profile, limit, follow, json }: AuditOptions,
+): Promise<void> {
+  for (let isAtEnd = false; ;) {
+    const page = await readPage(core, filter, {
+      profile,
+      limit: cursor.after === undefined ? (limit ?? PAGE_SIZE) : PAGE_SIZE,
+      ...(cursor.after === undefined ? {} : { after: cursor.after }),
+      waitSeconds: isAtEnd ? FOLLOW_WAIT_SECONDS : 0,
+    })
+    for (const event of page.events) terminal.stdout.write(json ? `${JSON.stringify(event)}\n` : formatEvent(event))
+    cursor.after = page.upTo
+    isAtEnd = !page.more
+    if (isAtEnd && !follow) return
+  }
 }
 
 /** Who, where and what on one line; the detail as `key=value`. */

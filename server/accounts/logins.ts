@@ -52,7 +52,11 @@ export interface Logins {
    * The same login on another key, signed by the CA that signs now (C7).
    * @throws PosternError `bad_request` for a request that is none
    */
-  renewCertificate(login: { user: string; loginId: string; loginEndsAt: Date }, csr: string, peer: Peer): RenewedLogin
+  renewCertificate(
+    login: { user: string; loginId: string; loginEndsAt: Date },
+    csr: string,
+    peer: Peer,
+  ): Promise<RenewedLogin>
   /** Ends one login, or with `everywhere` all of the person's; their sessions are over when it resolves (S8). */
   logOut(user: string, loginId: string, everywhere: boolean): Promise<void>
 }
@@ -102,8 +106,9 @@ export function createLogins(options: LoginsOptions): Logins {
 
   /** Audits how an attempt ended; the failed ones with the name as it was typed. */
   async function audited(user: string | undefined, peer: Peer, how: string, attempt: () => Promise<OpenedLogin>) {
+    let opened: OpenedLogin
     try {
-      const opened = await attempt()
+      opened = await attempt()
       audit.record({
         event: 'login.succeeded',
         user: opened.user,
@@ -111,7 +116,6 @@ export function createLogins(options: LoginsOptions): Logins {
         address: peer.address,
         detail: { how, expiresAt: opened.expiresAt },
       })
-      return opened
     } catch (error) {
       const code = error instanceof PosternError ? error.code : 'internal'
       const person = user === undefined ? personOf(error) : undefined
@@ -119,6 +123,9 @@ export function createLogins(options: LoginsOptions): Logins {
       audit.record({ event: 'login.failed', user, address: peer.address, detail })
       throw error
     }
+    // Nobody gets a certificate that the log does not know of (R5): a store that refuses it refuses the login.
+    await audit.flush()
+    return opened
   }
 
   return {
@@ -183,13 +190,14 @@ export function createLogins(options: LoginsOptions): Logins {
       )
     },
 
-    renewCertificate({ user, loginId, loginEndsAt }, csr, peer) {
+    async renewCertificate({ user, loginId, loginEndsAt }, csr, peer) {
       const { pem, notAfter, caId } = authority.issueUserCertificate(
         { kind: 'user', cluster, user, loginId },
         parseCsr(csr),
         loginEndsAt,
       )
       audit.record({ event: 'login.renewed', user, login: loginId, address: peer.address, detail: { ca: caId } })
+      await audit.flush()
       return { certificate: pem, expiresAt: notAfter.toISOString() }
     },
 
@@ -199,7 +207,8 @@ export function createLogins(options: LoginsOptions): Logins {
         audit.record({ event: 'login.ended', user, login: id, detail: { reason: 'logout', everywhere } })
         control.loginEnded(id, 'logout')
       }
-      await Promise.all(ended.map((id) => sessions.endLogin(id, 'revoked', user)))
+      // The kill does not wait for the log, the answer waits for both.
+      await Promise.all([...ended.map((id) => sessions.endLogin(id, 'revoked', user)), audit.flush()])
     },
   }
 }

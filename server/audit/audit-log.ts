@@ -1,10 +1,9 @@
-// The audit log (R5): entries in the order in which they were recorded, written in batches so that statements of busy
-// connections share a transaction, searchable, and followed live by waiting readers.
+// The audit log's writing side (R5): entries in the order in which they were recorded, written in batches so that statements of
+// busy connections share a transaction. audit-reader.ts reads it.
 import type { Kysely, Selectable } from 'kysely'
 import type { Logger } from 'pino'
-import { AuditEvent } from '../../shared/api.ts'
 import type { Tables } from '../store/schema.ts'
-import type { AuditEntry, AuditLog, AuditReader, Clock } from '../seams.ts'
+import type { AuditEntry, AuditLog, Clock } from '../seams.ts'
 
 /** How long an entry may wait for company before it is written, in ms. */
 const BATCH_MS = 20
@@ -15,7 +14,22 @@ const RETRY_MS = 1000
 
 type Row = Omit<Selectable<Tables['audit']>, 'seq'>
 
-export interface OwnedAuditLog extends AuditLog, AuditReader {
+/** How the writing goes, for metrics and readiness. */
+export type AuditLogState = {
+  /** Entries that are recorded and not yet in the store. */
+  waiting: number
+  /** Entries that this process has written. */
+  written: number
+  /** Batches that the store refused. */
+  failures: number
+  /** The latest batch was refused. */
+  isFailing: boolean
+}
+
+export interface OwnedAuditLog extends AuditLog {
+  /** Called after each batch that is in the store. Returns what ends it. */
+  onWritten(listener: () => void): () => void
+  state(): AuditLogState
   /** Writes what waits and stops. */
   close(): Promise<void>
 }
@@ -24,7 +38,8 @@ export function createAuditLog({ db, now, log }: { db: Kysely<Tables>; now: Cloc
   let queue: Row[] = []
   let timer: NodeJS.Timeout | undefined
   let writing: Promise<void> | undefined
-  const waiting = new Set<() => void>()
+  const count = { written: 0, failures: 0, isFailing: false }
+  const listeners = new Set<() => void>()
 
   const schedule = (delayMs: number) => {
     timer ??= setTimeout(() => {
@@ -40,13 +55,17 @@ export function createAuditLog({ db, now, log }: { db: Kysely<Tables>; now: Cloc
       try {
         await db.insertInto('audit').values(batch).execute()
       } catch (error) {
+        count.failures++
+        count.isFailing = true
         log.error({ err: error, waiting: queue.length }, 'the audit log cannot be written; it is tried again')
         schedule(RETRY_MS)
         throw error
       }
       queue = queue.slice(batch.length)
+      count.written += batch.length
+      count.isFailing = false
     }
-    for (const wake of waiting) wake()
+    for (const tell of [...listeners]) tell()
   }
 
   function flush(): Promise<void> {
@@ -58,54 +77,17 @@ export function createAuditLog({ db, now, log }: { db: Kysely<Tables>; now: Cloc
     return writing
   }
 
-  /** Resolves at the next written batch, after `waitMs`, or when the signal aborts. */
-  const nextBatch = (waitMs: number, signal: AbortSignal) =>
-    new Promise<void>((resolve) => {
-      const settle = () => {
-        clearTimeout(deadline)
-        waiting.delete(settle)
-        signal.removeEventListener('abort', settle)
-        resolve()
-      }
-      const deadline = setTimeout(settle, waitMs)
-      waiting.add(settle)
-      signal.addEventListener('abort', settle, { once: true })
-    })
-
-  const select: AuditReader['query'] = async (query) => {
-    let rows = db.selectFrom('audit').selectAll().limit(query.limit)
-    if (query.user !== undefined) rows = rows.where('user_name', '=', query.user)
-    if (query.session !== undefined) rows = rows.where('session_id', '=', query.session)
-    if (query.resource !== undefined) rows = rows.where('resource', '=', query.resource)
-    if (query.since !== undefined) rows = rows.where('time', '>=', new Date(query.since).toISOString())
-    if (query.event !== undefined) {
-      // `statement` finds statement.query, statement.execute and so on; a whole name finds itself.
-      const event = query.event
-      rows = rows.where((where) =>
-        where.or([where('event', '=', event), where('event', 'like', `${event.replace(/[%_\\]/g, '')}.%`)]),
-      )
-    }
-    if (query.after !== undefined)
-      return (await rows.where('seq', '>', query.after).orderBy('seq', 'asc').execute()).map(toEvent)
-    return (await rows.orderBy('seq', 'desc').execute()).reverse().map(toEvent)
-  }
-
   return {
     record(entry) {
       queue.push(toRow(entry, now()))
       schedule(BATCH_MS)
     },
     flush,
-    async query(query, signal) {
-      const until = Date.now() + query.waitSeconds * 1000
-      await flush()
-      for (;;) {
-        const events = await select(query, signal)
-        const leftMs = until - Date.now()
-        if (events.length > 0 || leftMs <= 0 || signal.aborted) return events
-        await nextBatch(leftMs, signal)
-      }
+    onWritten(listener) {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
     },
+    state: () => ({ waiting: queue.length, ...count }),
     async close() {
       clearTimeout(timer)
       timer = undefined
@@ -130,18 +112,3 @@ const toRow = (entry: AuditEntry, time: Date): Row => ({
   address: entry.address ?? null,
   detail: JSON.stringify(entry.detail ?? {}),
 })
-
-const toEvent = (row: Selectable<Tables['audit']>): AuditEvent =>
-  AuditEvent.parse({
-    seq: row.seq,
-    time: row.time,
-    event: row.event,
-    user: row.user_name,
-    login: row.login_id,
-    session: row.session_id,
-    connection: row.connection_id,
-    resource: row.resource,
-    account: row.account,
-    address: row.address,
-    detail: JSON.parse(row.detail) as unknown,
-  })

@@ -7,7 +7,7 @@ import {
   TotpStartRequest,
 } from '../../shared/api.ts'
 import { readHeldRoles } from '../access/records.ts'
-import { signedIn, trustNews, type Endpoint } from './endpoint.ts'
+import { signedIn, trustNews, type Actor, type ApiRequest, type Endpoint } from './endpoint.ts'
 
 export const accountEndpoints: readonly Endpoint[] = [
   signedIn({
@@ -40,11 +40,10 @@ export const accountEndpoints: readonly Endpoint[] = [
     path: '/v1/login/certificate',
     level: 'none',
     input: CertificateRequest,
-    handle: ({ parts, actor, peer }, { csr }) =>
-      Promise.resolve({
-        ...parts.logins.renewCertificate(actor, csr, peer),
-        cas: [...parts.authority.serverCaPems],
-      }),
+    handle: async ({ parts, actor, peer }, { csr }) => ({
+      ...(await parts.logins.renewCertificate(actor, csr, peer)),
+      cas: [...parts.authority.serverCaPems],
+    }),
   }),
   signedIn({
     method: 'POST',
@@ -64,6 +63,7 @@ export const accountEndpoints: readonly Endpoint[] = [
     input: PasswordRequest,
     handle: async ({ parts, actor, peer }, { current, next }) => {
       await parts.ownAccount.changePassword(actor.user, current, next, peer)
+      await recordChange({ parts, actor, peer }, 'password')
       return {}
     },
   }),
@@ -81,7 +81,18 @@ export const accountEndpoints: readonly Endpoint[] = [
     input: TotpConfirmRequest,
     handle: async ({ parts, actor, peer }, { code }) => {
       await parts.ownAccount.confirmTotp(actor.user, code, peer)
+      await recordChange({ parts, actor, peer }, 'totp')
       return {}
     },
   }),
 ]
+
+/** In the log before it is answered: whoever took over an account begins like this. */
+async function recordChange(
+  { parts, actor, peer }: Pick<ApiRequest, 'parts' | 'peer'> & { actor: Actor },
+  change: 'password' | 'totp',
+): Promise<void> {
+  const { user, loginId: login } = actor
+  parts.audit.record({ event: 'account.change', user, login, address: peer.address, detail: { change } })
+  await parts.audit.flush()
+}

@@ -14,7 +14,7 @@ export const adminEndpoints: readonly Endpoint[] = [
     path: '/v1/audit',
     level: 'viewer',
     input: AuditQuery,
-    handle: async ({ parts, signal }, query) => ({ events: await parts.auditReader.query(query, signal) }),
+    handle: async ({ parts, signal }, query) => await parts.auditReader.query(query, signal),
   }),
   signedIn({
     method: 'GET',
@@ -77,8 +77,12 @@ async function apply(request: ApiRequest & { actor: Actor }, documents: readonly
     parts.control.loginEnded(loginId, 'disabled')
   }
   if (changes.length > 0) parts.control.accessChanged(concerned)
-  await Promise.all(endedLogins.map(({ loginId }) => parts.sessions.endLogin(loginId, 'revoked', actor.user)))
-  if (changes.some(({ kind }) => kind !== 'user')) await parts.sessions.endDisallowed(actor.user)
+  // The kills do not wait for the log, the answer waits for both.
+  await Promise.all([
+    ...endedLogins.map(({ loginId }) => parts.sessions.endLogin(loginId, 'revoked', actor.user)),
+    changes.some(({ kind }) => kind !== 'user') ? parts.sessions.endDisallowed(actor.user) : undefined,
+    parts.audit.flush(),
+  ])
   return { applied }
 }
 
@@ -104,8 +108,10 @@ function removal(path: string, kind: AdminDocument['kind']): Endpoint {
         parts.control.loginEnded(login, 'removed')
       }
       parts.control.accessChanged(concerned)
-      if (removed.kind === 'user') await parts.sessions.endUser(removed.name, 'revoked', actor.user)
-      else await parts.sessions.endDisallowed(actor.user)
+      await Promise.all([
+        removed.kind === 'user' ? parts.sessions.endUser(removed.name, 'revoked', actor.user) : parts.sessions.endDisallowed(actor.user),
+        parts.audit.flush(),
+      ])
       return {}
     },
   })

@@ -19,6 +19,7 @@ export const caEndpoints: readonly Endpoint[] = [
       const { made, old } = await request.parts.caRotation.rotate()
       for (const ca of made) audit(request, ca, 'created')
       for (const ca of old) audit(request, ca, 'signs no more')
+      await request.parts.audit.flush()
       // The certificate of this very call was signed by what is the old CA now.
       return { ...(await answer(request)), renewCertificate: true }
     },
@@ -41,7 +42,10 @@ export const caEndpoints: readonly Endpoint[] = [
         })
         parts.control.loginEnded(loginId, 'ca')
       }
-      await Promise.all(endedLogins.map(({ loginId }) => parts.sessions.endLogin(loginId, 'revoked', actor.user)))
+      await Promise.all([
+        ...endedLogins.map(({ loginId }) => parts.sessions.endLogin(loginId, 'revoked', actor.user)),
+        parts.audit.flush(),
+      ])
       return answer(request)
     },
   }),

@@ -2,16 +2,20 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import pino from 'pino'
 import { createAuditLog, type OwnedAuditLog } from '../../server/audit/audit-log.ts'
+import { createAuditReader } from '../../server/audit/audit-reader.ts'
+import type { AuditReader } from '../../server/seams.ts'
 import { freshStore } from '../support/store.ts'
 
 const log = pino({ level: 'silent' })
 const never = new AbortController().signal
 let store: Awaited<ReturnType<typeof freshStore>>
 let audit: OwnedAuditLog
+let reader: AuditReader
 
 beforeEach(async () => {
   store = await freshStore()
   audit = createAuditLog({ db: store.db, now: () => new Date(), log })
+  reader = createAuditReader({ db: store.db, audit })
 })
 afterEach(async () => {
   await audit.close().catch(() => undefined)
@@ -21,10 +25,10 @@ afterEach(async () => {
 describe('audit log', () => {
   it('R5: keeps the order of thousands of entries over many batches', async () => {
     for (let n = 0; n < 2500; n++) audit.record({ event: 'statement.query', detail: { n } })
-    const events = await audit.query({ limit: 1000, after: 0, waitSeconds: 0 }, never)
+    const { events } = await reader.query({ limit: 1000, after: 0, waitSeconds: 0 }, never)
     expect(events.map((event) => event.detail['n'])).toEqual(Array.from({ length: 1000 }, (_, n) => n))
-    const last = await audit.query({ limit: 3, waitSeconds: 0 }, never)
-    expect(last.map((event) => event.detail['n'])).toEqual([2497, 2498, 2499])
+    const last = await reader.query({ limit: 3, waitSeconds: 0 }, never)
+    expect(last.events.map((event) => event.detail['n'])).toEqual([2497, 2498, 2499])
   })
 
   it('R5: is searched by person, session, resource, time, and by event or its family', async () => {
@@ -32,7 +36,7 @@ describe('audit log', () => {
     audit.record({ event: 'statement.query', user: 'alice', session: 's-1', resource: 'orders' })
     audit.record({ event: 'statement.execute', user: 'bob', session: 's-2', resource: 'analytics' })
     const names = async (filter: object) =>
-      (await audit.query({ limit: 100, waitSeconds: 0, ...filter }, never)).map((event) => event.event)
+      (await reader.query({ limit: 100, waitSeconds: 0, ...filter }, never)).events.map((event) => event.event)
     expect(await names({ user: 'alice' })).toEqual(['login.succeeded', 'statement.query'])
     expect(await names({ session: 's-2' })).toEqual(['statement.execute'])
     expect(await names({ resource: 'orders' })).toEqual(['statement.query'])
@@ -43,15 +47,15 @@ describe('audit log', () => {
   })
 
   it('R5: a follower gets the next event when it happens, and nothing when it leaves', async () => {
-    const waiting = audit.query({ limit: 10, after: 0, waitSeconds: 20, event: 'login' }, never)
+    const waiting = reader.query({ limit: 10, after: 0, waitSeconds: 20, event: 'login' }, never)
     audit.record({ event: 'server.start' })
     await audit.flush()
     audit.record({ event: 'login.failed', user: 'mallory' })
-    expect(await waiting).toMatchObject([{ event: 'login.failed', user: 'mallory' }])
+    expect(await waiting).toMatchObject({ events: [{ event: 'login.failed', user: 'mallory' }], upTo: 2, more: false })
     const leave = new AbortController()
-    const left = audit.query({ limit: 10, after: 2, waitSeconds: 20 }, leave.signal)
+    const left = reader.query({ limit: 10, after: 2, waitSeconds: 20 }, leave.signal)
     leave.abort()
-    expect(await left).toEqual([])
+    expect((await left).events).toEqual([])
   })
 
   it('R1: a store that refuses loses nothing: entries wait and are written once it takes them again', async () => {
@@ -61,7 +65,7 @@ describe('audit log', () => {
     audit.record({ event: 'login.succeeded', user: 'bob' })
     await store.db.schema.alterTable('audit_away').renameTo('audit').execute()
     await audit.flush()
-    expect((await audit.query({ limit: 10, waitSeconds: 0 }, never)).map((event) => event.user)).toEqual([
+    expect((await reader.query({ limit: 10, waitSeconds: 0 }, never)).events.map((event) => event.user)).toEqual([
       'alice',
       'bob',
     ])

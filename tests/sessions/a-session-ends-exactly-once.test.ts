@@ -6,13 +6,12 @@ import { SessionEnded } from '../../server/seams.ts'
 import type { Sessions } from '../../server/sessions/sessions.ts'
 import { SESSION_END_REASONS } from '../../shared/api.ts'
 import { PosternError } from '../../shared/errors.ts'
+import { auditEvents } from '../support/audit-events.ts'
 import { limited, newSessionOwner, ROUTE } from '../support/session-owner.ts'
 import { freshStore } from '../support/store.ts'
 
 const log = pino({ level: 'silent' })
 const route = ROUTE
-const EVERYTHING = { limit: 1000, waitSeconds: 0 }
-const never = new AbortController().signal
 
 let store: Awaited<ReturnType<typeof freshStore>>
 let audit: OwnedAuditLog
@@ -43,7 +42,7 @@ afterEach(async () => {
 })
 
 const rows = () => store.db.selectFrom('sessions').selectAll().execute()
-const ends = async () => (await audit.query(EVERYTHING, never)).filter((event) => event.event === 'session.end')
+const ends = async () => (await auditEvents(store.db, audit)).filter((event) => event.event === 'session.end')
 
 describe('sessions', () => {
   it('S5: is registered as starting before anything slow, and active only once the target was reached', async () => {
@@ -60,7 +59,7 @@ describe('sessions', () => {
     const [activated] = await Promise.allSettled([session.markActive(), sessions.end(session.id, 'cancelled')])
     expect(activated).toMatchObject({ status: 'rejected', reason: new SessionEnded('cancelled') })
     await audit.flush()
-    const names = (await audit.query(EVERYTHING, never)).map((event) => event.event)
+    const names = (await auditEvents(store.db, audit)).map((event) => event.event)
     expect(names).toEqual(['session.start', 'session.end'])
     expect(await rows()).toMatchObject([{ state: 'ended', end_reason: 'cancelled' }])
   })

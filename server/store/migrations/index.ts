@@ -6,6 +6,7 @@ import { firstTables } from './0001-first-tables.ts'
 import { ssoRequests } from './0002-sso-requests.ts'
 import { caRotation } from './0003-ca-rotation.ts'
 import { sessionEnds } from './0004-session-ends.ts'
+import { auditSearch } from './0005-audit-search.ts'
 
 /** Name → migration; Kysely runs them in the order of their names. */
 export const migrationsFor = (dialect: StoreDialect): Record<string, Migration> => ({
@@ -13,4 +14,5 @@ export const migrationsFor = (dialect: StoreDialect): Record<string, Migration> 
   '0002-sso-requests': ssoRequests,
   '0003-ca-rotation': caRotation,
   '0004-session-ends': sessionEnds,
+  '0005-audit-search': auditSearch(dialect),
 })

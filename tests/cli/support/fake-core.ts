@@ -70,9 +70,10 @@ export function makeContext(cores: FakeCore[], options: { canAsk?: boolean } = {
   const written = new EventEmitter()
   const texts = { out: '', err: '' }
   const sink = (name: 'out' | 'err') => ({
-    write(text: string) {
+    write(text: string, left?: () => void) {
       texts[name] += text
       written.emit(name)
+      left?.()
     },
   })
   const shows = (name: 'out' | 'err', text: string) =>
