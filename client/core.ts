@@ -204,6 +204,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     ephemeral: await readEphemeralRange(),
     requests,
     loginHardLimitMs: () => settings.current().loginHardLimit,
+    writeStallMs: () => settings.current().writeStallTimeout,
     portRange: () => {
       const { portRange } = settings.current()
       return portRange ? { first: portRange.from, last: portRange.to } : undefined

@@ -24,6 +24,8 @@ const Settings = z
     coolDown: Duration.prefault('10s'),
     /** How long the core lives on after the last host left, if no detached gateway is open. */
     idleExit: Duration.prefault('3s'),
+    /** How long bytes may wait for a client or a server that takes none; then the connection is ended (I3). Longer than the server's own. */
+    writeStallTimeout: Duration.prefault('6m'),
     theme: z.enum(['system', 'light', 'dark']).default('system'),
     /** Ports for new gateways, both ends included; null: chosen outside the system's ephemeral range (G16). */
     portRange: z

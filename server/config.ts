@@ -52,13 +52,15 @@ const ControlStreamLimits = z.strictObject({
   perUser: z.number().int().min(1).max(10_000).default(50),
 })
 
-/** Limits of sessions whose role says nothing else (S7, I2); how often it is looked whether one is idle. */
+/** Limits of sessions whose role says nothing else (S7, I2); how often it is looked whether one is idle; when a peer counts as stopped. */
 const Sessions = z.strictObject({
   idleTimeout: DurationOrNone.default(30 * 60_000),
   maxDuration: DurationOrNone.default(null),
   reaperInterval: Duration.refine((ms) => ms >= 10 && ms <= 3_600_000, 'the reaper looks every 10ms to 1h').default(
     60_000,
   ),
+  /** How long bytes may wait for a client or a target that takes none; then its connection is ended (I3). */
+  writeStallTimeout: Duration.prefault('5m'),
 })
 
 const Log = z.strictObject({

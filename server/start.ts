@@ -101,10 +101,14 @@ export async function startServer(
       audit,
       reportError,
       dialTimeoutMs: TARGET_DIAL_TIMEOUT_MS,
+      writeStallMs: config.sessions.writeStallTimeout,
       now,
       random: randomBytes,
     }),
-    tcp: createTcpEngine({ audit, reportError, dialTimeoutMs: TARGET_DIAL_TIMEOUT_MS, now }),
+    tcp: createTcpEngine({
+      ...{ audit, reportError, dialTimeoutMs: TARGET_DIAL_TIMEOUT_MS, now },
+      writeStallMs: config.sessions.writeStallTimeout,
+    }),
   }
   const caRotation = createCaRotation({
     ...{ db, masterKey, authority, now },

@@ -2,14 +2,13 @@
 // Turns every way in which that can fail into an error that says what was wrong and what to do.
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect, createSecureContext, type ConnectionOptions, type SecureContext, type TLSSocket } from 'node:tls'
+import { keepAlive } from '../../link/keepalive.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { Alpn } from '../../shared/names.ts'
 import type { Address } from './address.ts'
 
 /** Only between our own ends, so nothing older. */
 export const TLS_VERSION = 'TLSv1.3'
-/** TCP keep-alive after that much silence, in ms. */
-const KEEP_ALIVE_MS = 30_000
 
 /** A context without a client certificate that trusts these CAs. */
 export const anonymousContext = (caPems: readonly string[]): SecureContext =>
@@ -40,9 +39,8 @@ export async function connectTls(options: TlsOptions): Promise<TlsConnection> {
     port: address.port,
     allowHalfOpen: true,
     noDelay: true,
-    keepAlive: true,
-    keepAliveInitialDelay: KEEP_ALIVE_MS,
   })
+  keepAlive(transport)
   await opened(transport, 'connect', address, signal)
   // The typings forget allowHalfOpen, without which a client's FIN would cut the server's answer off.
   const connection: ConnectionOptions & { allowHalfOpen: boolean } = {

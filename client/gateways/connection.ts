@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
 import { linkOf } from '../../link/link.ts'
 import { StreamEndedError } from '../../link/read-bytes.ts'
+import { watchForStall } from '../../link/write-stall.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { Alpn } from '../../shared/names.ts'
 import { dialRoute, type DialedRoute } from '../cluster/dial.ts'
@@ -28,6 +29,8 @@ export type ConnectionContext = {
   checkLocalUser: CheckLocalUser
   /** For the client to say what it wants, where its protocol makes it speak first; in ms. */
   openingDeadlineMs: number
+  /** How long bytes may wait for a client or a server that takes none, in ms. */
+  writeStallMs: number
   /** Undefined where this gateway asks for none. */
   checkPassword: CheckPassword | undefined
   onWrongPassword: () => void
@@ -120,17 +123,27 @@ async function carrySession(
     link.reset()
   }
   signal.addEventListener('abort', onClosing, { once: true })
+  const progress = { forward: 0, backward: 0 }
+  const stopWatching = watchForStall({
+    ...{ near: socket, far: link.stream, progress, stallMs: context.writeStallMs },
+    onStalled(side) {
+      const stalled = side === 'near' ? 'client' : 'server'
+      log.warn({ stalled, limitMs: context.writeStallMs }, 'a peer took no bytes for too long; the connection is ended')
+      onClosing()
+    },
+  })
   try {
     // Together at most what is held; the pump goes on from there, with a FIN that came meanwhile too.
     const said = Buffer.concat([opening.bytes, held.release()])
     if (said.length > 0) link.stream.write(said)
     if (signal.aborted) onClosing()
-    const pumping = here.pumpTo(link)
+    const pumping = here.pumpTo(link, progress)
     // Beside the pump, which flows by now: a listener more neither starts nor pauses the stream.
     socket.on('data', context.onActivity)
     const { cause } = await pumping
     log.info({ session: sessionId, ...(cause ? { err: cause } : {}) }, 'disconnected')
   } finally {
+    stopWatching()
     signal.removeEventListener('abort', onClosing)
   }
 }

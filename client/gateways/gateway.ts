@@ -50,6 +50,8 @@ export type GatewayOptions = {
   checkLocalUser: CheckLocalUser
   /** For a client to say what it wants, in ms. */
   openingDeadlineMs: number
+  /** How long bytes may wait for a client or a server that takes none, in ms; asked at each connection. */
+  writeStallMs: () => number
   platform: NodeJS.Platform
   /** Whose gateway it is; undefined where the system has no such ids. */
   uid: number | undefined
@@ -331,7 +333,7 @@ export class Gateway {
 
   #accept(socket: Socket, door: Door): void {
     const end = new AbortController()
-    const { profile, renewal, checkLocalUser, openingDeadlineMs, now } = this.#options
+    const { profile, renewal, checkLocalUser, openingDeadlineMs, writeStallMs, now } = this.#options
     const connection = `${this.id}-${this.#nextConnection++}`
     const log = this.#log.child({ connection })
     const record = this.traffic.begin(connection, socket, now())
@@ -343,6 +345,7 @@ export class Gateway {
       // Who may open the socket's file is its owner.
       checkLocalUser: door === 'port' ? checkLocalUser : () => Promise.resolve('owner'),
       openingDeadlineMs,
+      writeStallMs: writeStallMs(),
       checkPassword: door === 'port' ? this.#checkPassword : undefined,
       onWrongPassword: () => this.#noteWrongPassword(log),
       isReady: () => this.#hasGoodCertificate(),

@@ -45,6 +45,8 @@ type Options = {
   checkLocalUser: CheckLocalUser
   /** For a client to say what it wants, in ms. */
   openingDeadlineMs: number
+  /** How long bytes may wait for a client or a server that takes none, in ms. */
+  writeStallMs: () => number
   platform: NodeJS.Platform
   uid: number | undefined
   /** The setting: whether a gateway whose opener did not say has a password. */
@@ -322,7 +324,7 @@ export class Gateways {
     user: string | null,
   ): Gateway {
     const { requests, loginHardLimitMs, checkLocalUser, platform, uid, openingDeadlineMs, renewalOf } = this.#options
-    const { now, onChanged, notice, noteStep, log } = this.#options
+    const { writeStallMs, now, onChanged, notice, noteStep, log } = this.#options
     const id = gatewayIdOf(profile.name, resource, opening.account)
     const gateway = new Gateway({
       profile,
@@ -341,6 +343,7 @@ export class Gateways {
       loginHardLimitMs,
       checkLocalUser,
       openingDeadlineMs,
+      writeStallMs,
       platform,
       uid,
       onChanged: (changed) => {

@@ -1,5 +1,6 @@
 // The listening socket of a gateway: loopback only, one port, no second choice. Called by gateway.ts.
 import { createServer, type Socket } from 'node:net'
+import { keepAlive } from '../../link/keepalive.ts'
 import { portConflict } from './ports.ts'
 
 export const GATEWAY_HOST = '127.0.0.1'
@@ -9,16 +10,13 @@ export type Listener = {
   stop(): void
 }
 
-/** TCP keep-alive after that much silence, in ms: a client whose machine slept is found out. */
-const KEEP_ALIVE_MS = 30_000
-
 /** @throws PosternError `port_conflict` if the port is taken or not allowed */
 export function listenOnLoopback(port: number, onConnection: (socket: Socket) => void): Promise<Listener> {
   return new Promise((resolve, reject) => {
-    const server = createServer(
-      { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS },
-      onConnection,
-    )
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+      keepAlive(socket)
+      onConnection(socket)
+    })
     const onError = (error: NodeJS.ErrnoException) => {
       if (error.code === 'EADDRINUSE') reject(portConflict(port, 'another program', error))
       else if (error.code === 'EACCES') reject(portConflict(port, 'the system (it needs more rights)', error))

@@ -1,10 +1,8 @@
 // The TCP connection from an engine to its target, with the deadline and the error that every protocol needs. Called by the
 // engines.
 import { connect, type Socket } from 'node:net'
+import { keepAlive } from '../../link/keepalive.ts'
 import { PosternError } from '../../shared/errors.ts'
-
-/** Targets and what lies between notice a dead peer by this, in milliseconds of silence. */
-const KEEPALIVE_MS = 30_000
 
 /** HOST:PORT with IPv6 in brackets, as the schema of resources checked it. */
 export function splitAddress(address: string): { host: string; port: number } {
@@ -22,9 +20,8 @@ export async function connectToTarget(address: string, signal: AbortSignal): Pro
     ...splitAddress(address),
     allowHalfOpen: true,
     noDelay: true,
-    keepAlive: true,
-    keepAliveInitialDelay: KEEPALIVE_MS,
   })
+  keepAlive(socket)
   // Errors that nobody waits for show as the close that follows them.
   socket.on('error', () => undefined)
   try {

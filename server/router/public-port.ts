@@ -6,6 +6,7 @@ import tls from 'node:tls'
 import { constants } from 'node:crypto'
 import type { Logger } from 'pino'
 import { ALPN, type Alpn } from '../../shared/names.ts'
+import { keepAlive } from '../../link/keepalive.ts'
 import { PosternError } from '../../shared/errors.ts'
 import { CLIENT_HELLO_MAX_BYTES, peekClientHello } from './client-hello.ts'
 
@@ -92,23 +93,21 @@ export async function openPublicPort(options: PublicPortOptions): Promise<Public
   }
   const listeners = { web, route }
 
-  const accept = net.createServer(
-    { allowHalfOpen: true, pauseOnConnect: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 },
-    (socket) => {
-      const peer = peerOf(socket)
-      sockets.set(peer, socket)
-      socket.once('close', () => {
-        if (sockets.get(peer) === socket) sockets.delete(peer)
-      })
-      socket.on('error', (error) => log.debug({ err: error, address: socket.remoteAddress }, 'connection failed'))
-      peek(socket, (hello) => {
-        // Without ALPN the route listener's callback is not called; both listeners then refuse in `secureConnection`,
-        // and for unknown names ALPNCallback answers with the alert.
-        const listener = listenerFor(hello)?.listener ?? 'web'
-        listeners[listener].emit('connection', socket)
-      })
-    },
-  )
+  const accept = net.createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) => {
+    keepAlive(socket)
+    const peer = peerOf(socket)
+    sockets.set(peer, socket)
+    socket.once('close', () => {
+      if (sockets.get(peer) === socket) sockets.delete(peer)
+    })
+    socket.on('error', (error) => log.debug({ err: error, address: socket.remoteAddress }, 'connection failed'))
+    peek(socket, (hello) => {
+      // Without ALPN the route listener's callback is not called; both listeners then refuse in `secureConnection`,
+      // and for unknown names ALPNCallback answers with the alert.
+      const listener = listenerFor(hello)?.listener ?? 'web'
+      listeners[listener].emit('connection', socket)
+    })
+  })
   await new Promise<void>((resolve, reject) => {
     accept.once('error', (error: NodeJS.ErrnoException) => {
       const why = error.code === 'EADDRINUSE' ? 'another program listens there' : error.message

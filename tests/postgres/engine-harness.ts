@@ -21,6 +21,7 @@ export type HarnessOptions = {
   databases?: string[]
   defaultDatabase?: string
   dialTimeoutMs?: number
+  writeStallMs?: number
   fetchPassword?: () => Promise<string | undefined>
   flush?: () => Promise<void>
 }
@@ -76,6 +77,7 @@ export async function startHarness(options: HarnessOptions) {
       return errorId
     },
     dialTimeoutMs: options.dialTimeoutMs ?? 5_000,
+    ...(options.writeStallMs === undefined ? {} : { writeStallMs: options.writeStallMs }),
     now: () => new Date(),
     random: randomBytes,
   })

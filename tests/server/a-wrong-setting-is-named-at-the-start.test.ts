@@ -98,7 +98,10 @@ it('an empty file means the defaults', async () => {
     ttl: { user: 8 * 3_600_000, route: 600_000 },
     loginLimits: { perUserPerMinute: 10, perAddressPerMinute: 60 },
     controlStreams: { total: 10_000, perUser: 50 },
-    sessions: { idleTimeout: 30 * 60_000, maxDuration: null, reaperInterval: 60_000 },
+    sessions: {
+      ...{ idleTimeout: 30 * 60_000, maxDuration: null, reaperInterval: 60_000 },
+      writeStallTimeout: 5 * 60_000,
+    },
     log: { level: 'info' },
   })
 })

@@ -101,6 +101,12 @@ export const targetVanished = (resource: string, errorId: string): Buffer =>
     },
   )
 
+/** The target is connected and takes nothing: its process hangs, or its machine does. */
+export const targetStalled = (resource: string, errorId: string): Buffer =>
+  fatalError(SQLSTATE.connectionFailure, `the database "${resource}" has stopped reading (error ${errorId})`, {
+    hint: 'It may hang: try again later, else give the error id to the administrator of the access server.',
+  })
+
 /** Why Postern ends a connection that was fine. @param reason of the signal that aborted. */
 export function endedByPostern(reason: unknown): Buffer {
   if (!(reason instanceof SessionEnded))

@@ -12,9 +12,10 @@ import { MessageFramer } from '../../../shared/wire/postgres/message-framer.ts'
 import { PostgresProtocolError } from '../../../shared/wire/postgres/protocol-error.ts'
 import { PosternError } from '../../../shared/errors.ts'
 import { StreamEndedError } from '../../../link/read-bytes.ts'
+import { watchForStall, type StalledSide } from '../../../link/write-stall.ts'
 import type { AuditLog, CredentialStore, EngineConnection, ReportError } from '../../seams.ts'
 import type { CancelKeys, Random } from './cancel-keys.ts'
-import { endedByPostern, lastWordsFor, StartupRefusal, targetVanished } from './client-errors.ts'
+import { endedByPostern, lastWordsFor, StartupRefusal, targetStalled, targetVanished } from './client-errors.ts'
 import { checkStartup, readStartup, type ClientStartup, type PostgresAccess } from './client-startup.ts'
 import { CLIENT_INTEREST } from './client-requests.ts'
 import { closeClient, closeTarget } from './closing.ts'
@@ -37,6 +38,8 @@ export type ConnectionTools = {
   reportError: ReportError
   /** For TCP, TLS and login together. */
   dialTimeoutMs: number
+  /** How long bytes may wait for a side that does not read, in ms. */
+  writeStallMs: number
   now: () => number
   random: Random
   keys: CancelKeys
@@ -110,16 +113,18 @@ async function serveClient(startup: ClientStartup, context: Context): Promise<Bu
     end = { ...end, reason: words.code, errorId: words.errorId }
     return words.bytes
   } finally {
-    const { reason, errorId } = end
+    const { reason, errorId, stalled } = end
     const { forward: bytesFromClient, backward: bytesToClient } = connection.progress
-    const detail = { reason, ...(errorId === undefined ? {} : { errorId }), bytesFromClient, bytesToClient }
+    const why = { reason, ...(stalled && { stalled }), ...(errorId === undefined ? {} : { errorId }) }
+    const detail = { ...why, bytesFromClient, bytesToClient }
     events.record('connection.close', { ...opened, ...detail, durationMs: tools.now() - startedAt })
   }
 }
 
 type ConnectionEnd = {
-  /** Who ended it (`client`, `target`, `ended` by Postern), or the code of what went wrong. */
-  reason: 'client' | 'target' | 'ended' | ErrorCode
+  /** Who ended it (`client`, `target`, `ended` by Postern), that one of them did not read, or the code of what went wrong. */
+  reason: 'client' | 'target' | 'ended' | 'write_stalled' | ErrorCode
+  stalled?: 'client' | 'target'
   errorId?: string | undefined
   lastWords?: Buffer | undefined
 }
@@ -192,11 +197,21 @@ async function serveReady(target: ReadyTarget, startup: ClientStartup, context: 
     }
     statements.onClientMessage(message)
   })
+  const { signal, progress } = connection
+  let stalled: StalledSide | undefined
+  const stopWatching = watchForStall({
+    ...{ near: link.stream, far: socket, progress, stallMs: tools.writeStallMs },
+    onStalled(side) {
+      stalled = side
+      // What waits for it is lost: the relay ends, and the other side is told.
+      if (side === 'near') link.reset()
+      else socket.destroy()
+    },
+  })
   try {
     link.stream.write(greet(startup, greeting, encodeBackendKeyData(issued.key)))
-    const { signal, progress } = connection
     const end = await relay({ client: link.stream, target: socket, fromClient, fromTarget, hold, progress, signal })
-    const words = partingWords(end, statements, context)
+    const words = stalled ? stallWords(stalled, end, context) : partingWords(end, statements, context)
     // The client is told at once; what runs at the target is stopped meanwhile.
     const clientClosed = closeClient(link, words.lastWords)
     if (end.cause !== 'target' && statements.isBusy)
@@ -206,6 +221,7 @@ async function serveReady(target: ReadyTarget, startup: ClientStartup, context: 
     await Promise.all([closeTarget(socket, end.isTargetAtBoundary), clientClosed])
     return words
   } finally {
+    stopWatching()
     issued.release()
     socket.destroy()
     statements.close()
@@ -256,6 +272,24 @@ function partingWords(
       return { ...words, lastWords: sayable(words.lastWords) }
     }
   }
+}
+
+/** A target that does not read may still be heard; a client that does not can be told nothing. */
+function stallWords(
+  side: StalledSide,
+  end: RelayEnd,
+  { connection, tools }: Context,
+): Pick<ConnectionEnd, 'reason' | 'stalled' | 'errorId' | 'lastWords'> {
+  const stalled = side === 'near' ? 'client' : 'target'
+  connection.log.warn(
+    { stalled, limitMs: tools.writeStallMs },
+    'a peer took no bytes for too long; the connection is ended',
+  )
+  const why = { reason: 'write_stalled', stalled } as const
+  if (stalled === 'client') return why
+  const errorId = tools.reportError('target_unreachable', new Error('the target takes no bytes'), connection.log)
+  const words = targetStalled(connection.access.route.resource, errorId)
+  return { ...why, errorId, lastWords: end.isClientAtBoundary ? words : undefined }
 }
 
 function internalWords(error: unknown, connection: PostgresConnection, tools: ConnectionTools) {

@@ -2,6 +2,7 @@
 // statement. The router calls serve() for each connection and cancel() for each cancel request. Public door of this folder.
 import type { Link } from '../../../link/link.ts'
 import { readBytes } from '../../../link/read-bytes.ts'
+import { WRITE_STALL_MS } from '../../../link/write-stall.ts'
 import { CANCEL_REQUEST_BYTES, parseCancelRequest } from '../../../shared/wire/postgres/startup.ts'
 import type { Logger } from 'pino'
 import type { AuditLog, Clock, CredentialStore, Engine, ReportError, Route } from '../../seams.ts'
@@ -15,6 +16,8 @@ export type PostgresEngineOptions = {
   reportError: ReportError
   /** Credentials, TCP, TLS and login at the target together, in ms; a cancel request has the same time. */
   dialTimeoutMs: number
+  /** How long bytes may wait for a side that does not read, in ms. */
+  writeStallMs?: number
   now: Clock
   /** Cryptographically secure random bytes. */
   random: Random
@@ -24,6 +27,7 @@ export type PostgresEngineOptions = {
 export function createPostgresEngine(options: PostgresEngineOptions): Engine {
   const keys = new CancelKeys(options.random)
   const now = () => options.now().getTime()
+  const { writeStallMs = WRITE_STALL_MS } = options
   return {
     async serve(connection) {
       const { resource } = connection.access
@@ -32,7 +36,7 @@ export function createPostgresEngine(options: PostgresEngineOptions): Engine {
       // Errors are said in the protocol, from the first one on.
       await connection.admit()
       const access = { ...connection.access, resource }
-      await serveConnection({ ...connection, access }, { ...options, now, keys })
+      await serveConnection({ ...connection, access }, { ...options, writeStallMs, now, keys })
     },
     cancel: (link, route, isActive, log) => serveCancel(link, route, isActive, log, keys, options),
   }

@@ -3,6 +3,7 @@
 import type { AuditEventName } from '../../../shared/api.ts'
 import { PosternError } from '../../../shared/errors.ts'
 import { linkOf, type Link } from '../../../link/link.ts'
+import { WRITE_STALL_MS, watchForStall } from '../../../link/write-stall.ts'
 import type { AuditLog, Clock, Engine, EngineConnection, ReportError } from '../../seams.ts'
 import { connectToTarget } from '../target-socket.ts'
 
@@ -11,6 +12,8 @@ export type TcpEngineOptions = {
   reportError: ReportError
   /** For reaching the target, in ms; less than the gateways' own deadline for dial and preamble, which it is part of. */
   dialTimeoutMs: number
+  /** How long bytes may wait for a side that does not read, in ms. */
+  writeStallMs?: number
   now: Clock
 }
 
@@ -35,7 +38,7 @@ async function serveConnection(connection: EngineConnection, tools: TcpEngineOpt
     })
     try {
       await connection.admit()
-      end.reason = await carry(connection, linkOf(target))
+      Object.assign(end, await carry(connection, linkOf(target), tools.writeStallMs ?? WRITE_STALL_MS))
     } finally {
       target.destroy()
       end.bytesFromClient = connection.progress.forward
@@ -48,8 +51,10 @@ async function serveConnection(connection: EngineConnection, tools: TcpEngineOpt
 }
 
 type ConnectionEnd = {
-  /** Who said first that it was over (`ended`: Postern did), or the code of what went wrong. */
+  /** Who said first that it was over (`ended`: Postern did), `write_stalled`, or the code of what went wrong. */
   reason: string
+  /** Who took no bytes, where that was the reason. */
+  stalled?: 'client' | 'target'
   errorId?: string | undefined
   bytesFromClient: number
   bytesToClient: number
@@ -81,11 +86,17 @@ const unreachable = (resource: string): string =>
   `the access server cannot reach ${resource}; it may be down: try again later, else ask the administrator of the access server`
 
 /**
- * Copies until both sides are over. The session's end breaks both off at once, which neither can take for a good end.
+ * Copies until both sides are over. The session's end, or a side that does not read, breaks both off at once, which neither can
+ * take for a good end.
  * Resolves when both are released.
  */
-async function carry({ link, signal, progress }: EngineConnection, target: Link): Promise<'client' | 'target'> {
+async function carry(
+  { link, signal, progress, log }: EngineConnection,
+  target: Link,
+  stallMs: number,
+): Promise<Pick<ConnectionEnd, 'reason' | 'stalled'>> {
   let first: 'client' | 'target' | undefined
+  let stalled: 'client' | 'target' | undefined
   for (const [side, { stream }] of [['client', link] as const, ['target', target] as const])
     for (const event of ['end', 'error', 'close']) stream.once(event, () => (first ??= side))
   const stop = () => {
@@ -93,11 +104,20 @@ async function carry({ link, signal, progress }: EngineConnection, target: Link)
     target.reset()
   }
   signal.addEventListener('abort', stop, { once: true })
+  const stopWatching = watchForStall({
+    ...{ near: link.stream, far: target.stream, progress, stallMs },
+    onStalled(side) {
+      stalled = side === 'near' ? 'client' : 'target'
+      log.warn({ stalled, limitMs: stallMs }, 'a peer took no bytes for too long; the connection is ended')
+      stop()
+    },
+  })
   try {
     if (signal.aborted) stop()
     await link.pumpTo(target, progress)
-    return first ?? 'client'
+    return stalled ? { reason: 'write_stalled', stalled } : { reason: first ?? 'client' }
   } finally {
+    stopWatching()
     signal.removeEventListener('abort', stop)
   }
 }
