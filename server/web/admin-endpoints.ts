@@ -109,7 +109,9 @@ function removal(path: string, kind: AdminDocument['kind']): Endpoint {
       }
       parts.control.accessChanged(concerned)
       await Promise.all([
-        removed.kind === 'user' ? parts.sessions.endUser(removed.name, 'revoked', actor.user) : parts.sessions.endDisallowed(actor.user),
+        removed.kind === 'user'
+          ? parts.sessions.endUser(removed.name, 'revoked', actor.user)
+          : parts.sessions.endDisallowed(actor.user),
         parts.audit.flush(),
       ])
       return {}
