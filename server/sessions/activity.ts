@@ -53,6 +53,8 @@ export class SessionActivity {
   remove(counts: ConnectionCounts): void {
     if (!this.#open.delete(counts)) return
     addTo(this.#finished, counts)
+    // Its last bytes are seen now, and not taken for news at the next look.
+    this.look()
     this.#activeAtMs = this.#monotonicMs()
   }
 
