@@ -1,5 +1,6 @@
 // The engine for plain TCP (DB6): reaches the target, then copies bytes both ways and knows nothing of them. As no error can
 // be said inside the connection, the target is dialled before the preamble, which tells whether it was reached.
+import type { Socket } from 'node:net'
 import type { AuditEventName } from '../../../shared/api.ts'
 import { PosternError } from '../../../shared/errors.ts'
 import { linkOf, type Link } from '../../../link/link.ts'
@@ -69,13 +70,14 @@ async function reachTarget(
   void link.closed.then(() => gone.abort(new Error('the client closed the connection')))
   const isOver = AbortSignal.any([signal, gone.signal])
   const deadline = AbortSignal.timeout(dialTimeoutMs)
+  let socket: Socket | undefined
   try {
-    const socket = await connectToTarget(access.resource.address, AbortSignal.any([isOver, deadline]))
+    socket = await connectToTarget(access.resource.address, AbortSignal.any([isOver, deadline]))
     await session.markActive()
-    if (!isOver.aborted) return socket
-    socket.destroy()
-    throw isOver.reason
+    isOver.throwIfAborted()
+    return socket
   } catch (cause) {
+    socket?.destroy()
     isOver.throwIfAborted()
     const errorId = reportError('target_unreachable', cause, log)
     throw new PosternError('target_unreachable', unreachable(access.resource.name), { cause, errorId })
