@@ -105,8 +105,9 @@ function measureCell(cell: string, seconds: number, directory: string): Measure 
       const cpu = (await cpuSecondsOf(way.pids)) - before
       const latencies = await takeTransactionLog(directory)
       const tps = Number(/^tps = ([\d.]+)/m.exec(done.stdout)?.[1])
-      if (done.code !== 0 || !(tps > 0) || latencies.length === 0)
-        throw new Error(`pgbench failed: ${done.stderr.slice(-500)}`)
+      if (done.code !== 0) throw new Error(`pgbench failed: ${done.stderr.slice(-500)}`)
+      if (!(tps > 0) || latencies.length === 0)
+        throw new Error(`no transaction within ${seconds} s: its clients were still connecting`)
       return {
         [cell]: tps,
         [`${cell}-p50`]: percentileOf(latencies, 0.5),
