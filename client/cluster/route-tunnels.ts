@@ -4,7 +4,7 @@
 // next one come new ones, and those that live on are drained (G1). Owned by gateway.ts, called by dial.ts.
 import type { Logger } from 'pino'
 import type { Link } from '../../link/link.ts'
-import { Tunnel, type TunnelTimings } from '../../link/tunnel/tunnel.ts'
+import { Tunnel, type TunnelSettings } from '../../link/tunnel/tunnel.ts'
 import { PosternError } from '../../shared/errors.ts'
 import { ALPN, type Alpn, type RouteIdentity } from '../../shared/names.ts'
 import type { Cluster } from './address.ts'
@@ -19,7 +19,7 @@ const DIAL_DEADLINE_MS = 15_000
 /** A server that knows no tunnels is asked again after so long: it may have been updated. In ms. */
 const UNSUPPORTED_FOR_MS = 10 * 60_000
 /** I3: a peer that is gone without a word is noticed within 45 s. In ms. */
-const TIMINGS: TunnelTimings = { idleMs: 60_000, pingEveryMs: 30_000, pongWithinMs: 15_000 }
+const SETTINGS: TunnelSettings = { idleMs: 60_000, pingEveryMs: 30_000, pongWithinMs: 15_000 }
 
 /** What was learnt of a server: one for each profile. */
 export type TunnelSupport = { unsupportedUntilMs: number }
@@ -36,16 +36,16 @@ export class RouteTunnels {
   readonly #support: TunnelSupport
   readonly #now: () => number
   readonly #log: Logger
-  readonly #timings: TunnelTimings
+  readonly #settings: TunnelSettings
   #pool: Pool | undefined
   #isClosed = false
 
   /** @param options.now monotonic or wall time, in ms */
-  constructor(options: { support: TunnelSupport; now: () => number; log: Logger; timings?: TunnelTimings }) {
+  constructor(options: { support: TunnelSupport; now: () => number; log: Logger; settings?: TunnelSettings }) {
     this.#support = options.support
     this.#now = options.now
     this.#log = options.log
-    this.#timings = options.timings ?? TIMINGS
+    this.#settings = options.settings ?? SETTINGS
   }
 
   /**
@@ -94,7 +94,7 @@ export class RouteTunnels {
     if (this.#pool && isSame) return this.#pool
     this.drain()
     this.#pool = new Pool(target, {
-      timings: this.#timings,
+      settings: this.#settings,
       log: this.#log,
       onUnsupported: () => (this.#support.unsupportedUntilMs = this.#now() + UNSUPPORTED_FOR_MS),
     })
@@ -105,13 +105,13 @@ export class RouteTunnels {
 /** The tunnels of one certificate. */
 class Pool {
   readonly target: TunnelTarget
-  readonly #options: { timings: TunnelTimings; log: Logger; onUnsupported: () => void }
+  readonly #options: { settings: TunnelSettings; log: Logger; onUnsupported: () => void }
   readonly #tunnels = new Set<Tunnel>()
   readonly #waiting = new Set<Waiter>()
   readonly #end = new AbortController()
   #dialing = 0
 
-  constructor(target: TunnelTarget, options: { timings: TunnelTimings; log: Logger; onUnsupported: () => void }) {
+  constructor(target: TunnelTarget, options: { settings: TunnelSettings; log: Logger; onUnsupported: () => void }) {
     this.target = target
     this.#options = options
   }
@@ -140,7 +140,7 @@ class Pool {
       }
       const waiter: Waiter = {
         resolve: (tunnel) => settle(() => resolve(tunnel)),
-        reject: (error) => settle(() => reject(error)),
+        reject: (error) => settle(() => reject(error as Error)),
       }
       this.#waiting.add(waiter)
       signal.addEventListener('abort', onAbort, { once: true })
@@ -184,7 +184,7 @@ class Pool {
   /** undefined: the server knows no tunnels, or something in between does not let them through. */
   async #dialTunnel(): Promise<Tunnel | undefined> {
     const { cluster, certificate } = this.target
-    const { log, timings, onUnsupported } = this.#options
+    const { log, settings, onUnsupported } = this.#options
     const deadline = AbortSignal.timeout(DIAL_DEADLINE_MS)
     const signal = AbortSignal.any([deadline, this.#end.signal])
     let endTurn: (() => void) | undefined
@@ -193,7 +193,7 @@ class Pool {
       const { address, caPems } = cluster
       const context = certificate.contextFor(caPems)
       const connection = await connectTls({ address, alpn: ALPN.tunnel, context, signal })
-      const tunnel = new Tunnel({ ...connection, timings })
+      const tunnel = new Tunnel({ ...connection, settings })
       this.#tunnels.add(tunnel)
       log.debug({ tunnels: this.#tunnels.size }, 'a tunnel is up')
       void tunnel.closed.then((failure) => {

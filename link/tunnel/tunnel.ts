@@ -19,7 +19,7 @@ import { TunnelStream } from './tunnel-stream.ts'
 
 /** Streams of one tunnel at a time. */
 export const TUNNEL_STREAMS_MAX = 256
-/** A stream that has moved so much is bulk, in bytes: a handshake costs about as much as moving them. */
+/** A handshake costs about as much as moving so many bytes. */
 const RAW_FROM_BYTES = 1024 * 1024
 /** A turn, where others wait for theirs, in bytes. */
 const TURN_BYTES = 16 * 1024
@@ -32,19 +32,21 @@ const CLOSE_TIMEOUT_MS = 2000
 /** An ALPN name as it may stand in OPEN. */
 const ALPN_NAME = /^[a-z0-9][a-z0-9./_-]*$/
 
-export type TunnelTimings = {
+export type TunnelSettings = {
   /** Without a stream for so long it closes. */
   idleMs: number
   /** See heartbeat.ts (I3). */
   pingEveryMs: number
   pongWithinMs: number
+  /** A stream that has moved so much is bulk, in bytes; of interest on the side that dialled. */
+  rawFromBytes?: number
 }
 
 export type TunnelOptions = {
   /** A finished handshake, and the TCP connection below it. The tunnel owns both. */
   socket: Duplex
   transport: Duplex
-  timings: TunnelTimings
+  settings: TunnelSettings
   /** Takes each stream that the other end opens, for the protocol of that ALPN name; undefined on the side that opens them. */
   onStream?: (link: Link, alpn: string) => void
 }
@@ -56,6 +58,7 @@ export class Tunnel {
   readonly #carrier: Link
   readonly #onStream: TunnelOptions['onStream']
   readonly #idleMs: number
+  readonly #rawFromBytes: number
   readonly #heartbeat: Heartbeat
   readonly #reader: FrameReader
   /** Those that the other end may still say something about. */
@@ -75,18 +78,19 @@ export class Tunnel {
   #heard = 0
 
   constructor(options: TunnelOptions) {
-    const { socket, transport, timings } = options
+    const { socket, transport, settings } = options
     this.#socket = socket
     this.#carrier = linkOf(socket, transport)
     this.#onStream = options.onStream
-    this.#idleMs = timings.idleMs
+    this.#idleMs = settings.idleMs
+    this.#rawFromBytes = settings.rawFromBytes ?? RAW_FROM_BYTES
     this.#reader = new FrameReader({
       onData: (id, piece) => this.#onData(id, piece),
       onFrame: (type, id, payload) => this.#onFrame(type, id, payload),
     })
     this.#heartbeat = startHeartbeat({
-      everyMs: timings.pingEveryMs,
-      answerWithinMs: timings.pongWithinMs,
+      everyMs: settings.pingEveryMs,
+      answerWithinMs: settings.pongWithinMs,
       ask: () => this.#send(encodeFrame(FRAME.ping, 0)),
       onSilent: () => this.destroy(new Error('the other end of the tunnel does not answer')),
     })
@@ -346,7 +350,7 @@ export class Tunnel {
 
   /** A stream that is bulk, alone, and open both ways has the connection to itself from here on. */
   #considerRaw(stream: TunnelStream): void {
-    if (stream.moved < RAW_FROM_BYTES || this.#onStream || this.#rawOut || this.#streams.size > 1) return
+    if (stream.moved < this.#rawFromBytes || this.#onStream || this.#rawOut || this.#streams.size > 1) return
     if (stream.destroyed || stream.isEndReceived || stream.writableEnded || this.#socket.writableEnded) return
     this.#goRaw(stream)
   }
