@@ -74,8 +74,8 @@ export class Tunnel {
   #rawOut: TunnelStream | undefined
   #rawIn: TunnelStream | undefined
   #failure: Error | undefined
-  /** How often something came from the other end. */
-  #heard = 0
+  /** Told, once, when something comes from the other end. */
+  readonly #listening = new Set<() => void>()
 
   constructor(options: TunnelOptions) {
     const { socket, transport, settings } = options
@@ -145,21 +145,24 @@ export class Tunnel {
 
   /** Whether the other end says anything within that time; asks it to. */
   isAliveWithin(ms: number): Promise<boolean> {
-    const before = this.#heard
     if (this.#rawOut === undefined) this.#send(encodeFrame(FRAME.ping, 0))
     return new Promise((resolve) => {
-      const look = setTimeout(() => resolve(this.#heard > before), ms)
-      void this.closed.then(() => {
-        clearTimeout(look)
-        resolve(false)
-      })
+      const settle = (isAlive: boolean): void => {
+        clearTimeout(late)
+        this.#listening.delete(hear)
+        resolve(isAlive)
+      }
+      const hear = (): void => settle(true)
+      const late = setTimeout(() => settle(false), ms)
+      this.#listening.add(hear)
+      void this.closed.then(() => settle(false))
     })
   }
 
   // --- what comes -----------------------------------------------------------------------------------------------------
 
   #onBytes(bytes: Buffer): void {
-    this.#heard += 1
+    for (const hear of this.#listening) hear()
     if (this.#rawIn) {
       this.#onRawBytes(this.#rawIn, bytes)
       return

@@ -60,12 +60,13 @@ export async function tunnelPair(
 ): Promise<TunnelPair> {
   const { near, far, nearTransport, farTransport } = await tlsPair()
   const accepted: TunnelPair['accepted'] = []
-  let onAccepted: (() => void) | undefined
+  const watchers = new Set<() => void>()
+  let opened = 0
   const farEnd = new Tunnel({
     ...{ socket: far, transport: farTransport, settings: { ...CALM, ...farSettings } },
     onStream: (link, alpn) => {
       accepted.push({ link, alpn })
-      onAccepted?.()
+      for (const watch of [...watchers]) watch()
     },
   })
   const nearEnd = new Tunnel({ socket: near, transport: nearTransport, settings: { ...CALM, ...nearSettings } })
@@ -74,9 +75,17 @@ export async function tunnelPair(
     far: farEnd,
     ...{ nearTransport, farTransport, accepted },
     async open(alpn = 'echo') {
-      const at = accepted.length
+      const at = opened++
       const here = nearEnd.open(alpn)
-      while (accepted.length === at) await new Promise<void>((resolve) => (onAccepted = resolve))
+      await new Promise<void>((resolve) => {
+        const watch = (): void => {
+          if (accepted.length <= at) return
+          watchers.delete(watch)
+          resolve()
+        }
+        watchers.add(watch)
+        watch()
+      })
       return { here, there: accepted[at]!.link }
     },
     async close() {
