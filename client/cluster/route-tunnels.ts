@@ -30,7 +30,7 @@ export type TunnelTarget = { cluster: Cluster; certificate: KeyedCertificate<Rou
 /** A stream just opened. */
 export type Opened = { link: Link; tunnel: Tunnel }
 
-type Waiter = { resolve: (tunnel: Tunnel | undefined) => void; reject: (error: unknown) => void }
+type Waiter = { resolve: (tunnel: Tunnel | undefined) => void; reject: (error: Error) => void }
 
 export class RouteTunnels {
   readonly #support: TunnelSupport
@@ -132,7 +132,7 @@ class Pool {
   /** Resolves with one of those that are being dialled; undefined: the server knows no tunnels. */
   waitForOne(signal: AbortSignal): Promise<Tunnel | undefined> {
     return new Promise((resolve, reject) => {
-      const onAbort = (): void => waiter.reject(signal.reason)
+      const onAbort = (): void => waiter.reject(signal.reason as Error)
       const settle = (act: () => void): void => {
         this.#waiting.delete(waiter)
         signal.removeEventListener('abort', onAbort)
@@ -140,7 +140,7 @@ class Pool {
       }
       const waiter: Waiter = {
         resolve: (tunnel) => settle(() => resolve(tunnel)),
-        reject: (error) => settle(() => reject(error as Error)),
+        reject: (error) => settle(() => reject(error)),
       }
       this.#waiting.add(waiter)
       signal.addEventListener('abort', onAbort, { once: true })
@@ -177,7 +177,7 @@ class Pool {
       const share = outcome.tunnel ? Math.ceil(waiting.length / (this.#dialing + 1)) : waiting.length
       for (const waiter of waiting.slice(0, share)) waiter.resolve(outcome.tunnel)
     } else if (this.#dialing === 0) {
-      for (const waiter of waiting) waiter.reject(outcome.error)
+      for (const waiter of waiting) waiter.reject(outcome.error as Error)
     }
   }
 

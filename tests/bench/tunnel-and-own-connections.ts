@@ -216,6 +216,13 @@ async function open(port: number, first: string): Promise<Socket> {
   return socket
 }
 
+async function closeAll(sockets: readonly Socket[]): Promise<void> {
+  for (const socket of sockets) {
+    socket.destroy()
+    if (!socket.closed) await once(socket, 'close')
+  }
+}
+
 async function newConnections(port: number, atOnce: number, forMs: number) {
   const took: number[] = []
   const until = performance.now() + forMs
@@ -267,7 +274,7 @@ async function bulk(port: number, what: 'd' | 'u', count: number, forMs: number)
   const [before, from] = [moved, performance.now()]
   await new Promise((resolve) => setTimeout(resolve, forMs))
   const MBs = (moved - before) / 1000 / (performance.now() - from)
-  await Promise.all(sockets.map((socket) => (socket.destroy(), socket.closed || once(socket, 'close'))))
+  await closeAll(sockets)
   return tidy(MBs)
 }
 
@@ -296,6 +303,6 @@ async function idleMemory(port: number, gateway: ChildProcess, count: number): P
       )),
     )
   const kib = ((await usage()) - before) / 1024 / count
-  await Promise.all(sockets.map((socket) => (socket.destroy(), socket.closed || once(socket, 'close'))))
+  await closeAll(sockets)
   return tidy(kib)
 }

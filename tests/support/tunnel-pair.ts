@@ -42,7 +42,7 @@ export async function tlsPair() {
     isServer: true,
     cert: server.certPem,
     key: server.keyPem,
-  } as tls.TLSSocketOptions)
+  })
   const near = tls.connect({
     ...half,
     socket: nearTransport,

@@ -78,9 +78,9 @@ describe('G1: turns', () => {
     const [bulk, ping] = [await pair.open(), await pair.open()]
     ping.there.stream.pipe(ping.there.stream)
     const block = Buffer.alloc(64 * 1024, 7)
-    let isOver = false
+    const over = new AbortController()
     const writing = (async () => {
-      while (!isOver) if (!bulk.there.stream.write(block)) await once(bulk.there.stream, 'drain')
+      while (!over.signal.aborted) if (!bulk.there.stream.write(block)) await once(bulk.there.stream, 'drain')
       bulk.there.stream.end()
     })()
     let received = 0
@@ -92,7 +92,7 @@ describe('G1: turns', () => {
       await once(ping.here.stream, 'data')
       took.push(performance.now() - from)
     }
-    isOver = true
+    over.abort()
     await writing
     // Loosely: starved, each would wait for megabytes. Figures are the benchmark's.
     expect(took.toSorted((a, b) => a - b)[took.length >> 1]).toBeLessThan(250)
