@@ -177,7 +177,11 @@ class Pool {
       const share = outcome.tunnel ? Math.ceil(waiting.length / (this.#dialing + 1)) : waiting.length
       for (const waiter of waiting.slice(0, share)) waiter.resolve(outcome.tunnel)
     } else if (this.#dialing === 0) {
-      for (const waiter of waiting) waiter.reject(outcome.error as Error)
+      for (const waiter of waiting) {
+        const up = this.takeNow()
+        if (up) waiter.resolve(up)
+        else waiter.reject(outcome.error as Error)
+      }
     }
   }
 
@@ -195,6 +199,8 @@ class Pool {
       const connection = await connectTls({ address, alpn: ALPN.tunnel, context, signal })
       const tunnel = new Tunnel({ ...connection, settings })
       this.#tunnels.add(tunnel)
+      // Drained just as it came up.
+      if (this.#end.signal.aborted) tunnel.drain()
       log.debug({ tunnels: this.#tunnels.size }, 'a tunnel is up')
       void tunnel.closed.then((failure) => {
         this.#tunnels.delete(tunnel)
