@@ -98,10 +98,11 @@ class Race {
     return !this.#sessions.live().some(({ sessionId }) => sessionId === id)
   }
 
-  /** The cause counts for all that live or end now and have no committing record. */
-  #give(reason: SessionEndReason): void {
+  /** The cause counts for all that live or end now and have no committing record, or for the one that it is meant for. */
+  #give(reason: SessionEndReason, only?: string): void {
     for (const lease of this.#leases) {
       const { id, signal } = lease.session
+      if (only !== undefined && id !== only) continue
       if (signal.aborted || this.#committing.has(id)) continue
       const causes = this.#inTime.get(id) ?? []
       this.#inTime.set(id, [...causes, reason])
@@ -109,7 +110,7 @@ class Race {
   }
 
   async #end(sessionId: string, reason: SessionEndReason, by?: string): Promise<void> {
-    this.#give(reason)
+    this.#give(reason, sessionId)
     this.#results.push({ sessionId, reason: await this.#sessions.end(sessionId, reason, by) })
   }
 
