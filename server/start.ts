@@ -17,6 +17,7 @@ import { createCaRotation } from './ca/rotation.ts'
 import type { ServerTls } from './ca/server-tls.ts'
 import type { ServerConfig } from './config.ts'
 import { createControlStreams } from './control/hub.ts'
+import type { ControlTimings } from './control/stream.ts'
 import { createPostgresEngine } from './engines/postgres/engine.ts'
 import { createTcpEngine } from './engines/tcp/engine.ts'
 import { createReportError } from './report-error.ts'
@@ -54,6 +55,8 @@ export type StartOptions = {
   version: string
   /** Where the audit goes; the store if not given. Only the benchmark gives another one. */
   openAudit?: typeof createAuditLog
+  /** Of the control streams; tests shorten them. */
+  controlTimings?: ControlTimings
 }
 
 /**
@@ -62,7 +65,7 @@ export type StartOptions = {
  */
 export async function startServer(
   config: ServerConfig,
-  { now, version, openAudit = createAuditLog }: StartOptions,
+  { now, version, openAudit = createAuditLog, controlTimings }: StartOptions,
 ): Promise<RunningServer> {
   if (!existsSync(config.masterKeyFile)) {
     throw new PosternError(
@@ -143,6 +146,7 @@ export async function startServer(
     userTtlMs: config.ttl.user,
     loginLimits: config.loginLimits,
     provider: config.oidc && createProvider(config.oidc, now),
+    ...(controlTimings ? { controlTimings } : {}),
   })
   opened.defer(() => web.close())
 
