@@ -1,11 +1,12 @@
 // States by shape and word: each has a shape of its own, so that no colour has to be told apart. `StateMark` is the shape
 // with its name for screen readers, `StateBadge` shape and word.
 import type { GatewayState, ProfileView } from '../../shared/rpc.ts'
+import type { SessionState } from '../../shared/session-api.ts'
 import { texts } from '../texts.ts'
 import { classNames } from './class-names.ts'
 import styles from './state-mark.module.css'
 
-type Shape = 'dot' | 'ring' | 'triangle' | 'hourglass' | 'pause' | 'octagon' | 'diamond' | 'slash' | 'clock'
+type Shape = 'dot' | 'ring' | 'triangle' | 'hourglass' | 'pause' | 'octagon' | 'diamond' | 'slash' | 'clock' | 'square'
 type Tone = 'ok' | 'warn' | 'bad' | 'muted'
 
 const GATEWAY_MARKS: Record<GatewayState, [Shape, Tone]> = {
@@ -27,6 +28,12 @@ const PROFILE_MARKS: Record<ProfileView['state'], [Shape, Tone]> = {
   'logging in': ['hourglass', 'warn'],
   refused: ['octagon', 'bad'],
   offline: ['slash', 'bad'],
+}
+
+const SESSION_MARKS: Record<SessionState, [Shape, Tone]> = {
+  starting: ['ring', 'muted'],
+  active: ['dot', 'ok'],
+  ended: ['square', 'muted'],
 }
 
 const PATHS: Record<Shape, string> = {
@@ -56,10 +63,14 @@ function Mark({ shape, tone, label }: { shape: Shape; tone: Tone; label: string 
 }
 
 type MarkProps = { isNamed?: boolean } & (
-  { gateway: GatewayState; profile?: never } | { profile: ProfileView['state']; gateway?: never }
+  | { gateway: GatewayState; profile?: never; session?: never }
+  | { profile: ProfileView['state']; gateway?: never; session?: never }
+  | { session: SessionState; gateway?: never; profile?: never }
 )
 
 function lookUp(props: MarkProps): { mark: [Shape, Tone]; word: string } {
+  if (props.session !== undefined)
+    return { mark: SESSION_MARKS[props.session], word: texts.sessionState[props.session] }
   return props.gateway === undefined
     ? { mark: PROFILE_MARKS[props.profile], word: texts.profileState[props.profile] }
     : { mark: GATEWAY_MARKS[props.gateway], word: texts.gatewayState[props.gateway] }
