@@ -314,7 +314,8 @@ export const texts = {
     didEnd: 'The session has ended.',
     endedBefore: (why: string) => `It was over before: ${why}`,
     emptyLive: 'No live session',
-    emptyLiveText: 'A session begins when a program connects through a gateway, and lives until it is ended or idle for long.',
+    emptyLiveText:
+      'A session begins when a program connects through a gateway, and lives until it is ended or idle for long.',
     emptyEnded: 'No ended session',
     emptyEndedText: 'Sessions that have ended are listed here, with why.',
     emptyAny: 'No session yet',

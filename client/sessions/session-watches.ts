@@ -46,8 +46,8 @@ type Watch = {
   profile: Profile
   params: WatchParams
   end: AbortController
-  /** id → JSON of what the host was told; undefined: nothing yet. */
-  told: Map<string, string> | undefined
+  /** id → what the host was told; undefined: nothing yet. */
+  told: Map<string, SessionView> | undefined
   asOf: string | null
   failures: number
   /** What was said of the last failure, and the profile's state then. */
@@ -192,15 +192,35 @@ async function ask(
 
 /** What is new or other than it was told, and what is gone. */
 function differenceOf(
-  before: ReadonlyMap<string, string> | undefined,
+  before: ReadonlyMap<string, SessionView> | undefined,
   sessions: readonly SessionView[],
-): { changed: SessionView[]; removed: string[]; told: Map<string, string> } {
-  const told = new Map(sessions.map((session) => [session.id, JSON.stringify(session)]))
-  return {
-    changed: sessions.filter(({ id }) => before?.get(id) !== told.get(id)),
-    removed: [...(before?.keys() ?? [])].filter((id) => !told.has(id)),
-    told,
+): { changed: SessionView[]; removed: string[]; told: Map<string, SessionView> } {
+  const told = new Map<string, SessionView>()
+  const changed: SessionView[] = []
+  for (const session of sessions) {
+    const known = before?.get(session.id)
+    if (known && !isOther(known, session)) told.set(session.id, known)
+    else {
+      told.set(session.id, session)
+      changed.push(session)
+    }
   }
+  return { changed, removed: [...(before?.keys() ?? [])].filter((id) => !told.has(id)), told }
+}
+
+/** These are reckoned from two clocks at each look, and differ by a few ms each time: that alone is no news. */
+const RECKONED = ['lastActivityAt', 'endsAt', 'idleEndsAt'] as const
+const RECKONED_WITHIN_MS = 1000
+
+function isOther(one: SessionView, other: SessionView): boolean {
+  const isMoved = RECKONED.some((key) => {
+    const [before, after] = [one[key], other[key]]
+    if (before === null || after === null) return before !== after
+    return Math.abs(Date.parse(before) - Date.parse(after)) >= RECKONED_WITHIN_MS
+  })
+  const rest = (session: SessionView): string =>
+    JSON.stringify({ ...session, ...Object.fromEntries(RECKONED.map((key) => [key, null])) })
+  return isMoved || rest(one) !== rest(other)
 }
 
 function errorOf(error: unknown): PosternError {

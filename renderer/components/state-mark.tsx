@@ -46,6 +46,7 @@ const PATHS: Record<Shape, string> = {
   diamond: 'M7 .8 13.2 7 7 13.2.8 7z',
   slash: 'M7 2.5a4.5 4.5 0 1 0 0 9a4.5 4.5 0 1 0 0-9zM2 12 12 2',
   clock: 'M7 1.8a5.2 5.2 0 1 0 0 10.4a5.2 5.2 0 1 0 0-10.4zM7 4v3.2l2 1.6',
+  square: 'M2.6 2.6h8.8v8.8H2.6z',
 }
 const OUTLINES: ReadonlySet<Shape> = new Set(['ring', 'slash', 'clock'])
 

@@ -103,7 +103,8 @@ export function withNewest(
 ): StatementListing {
   const oldest = newest.at(-1)?.seq
   const first = before.events[0]?.seq
-  if (oldest === undefined || first === undefined || first < oldest) return { status: 'ready', events: newest, next, error: null }
+  if (oldest === undefined || first === undefined || first < oldest)
+    return { status: 'ready', events: newest, next, error: null }
   const kept = before.events.filter((event) => event.seq < oldest)
   return {
     status: 'ready',

@@ -1,10 +1,6 @@
 // Endpoints of sessions: who is connected to what, what they ran, and ending one. One's own for everybody; everyone's for viewers;
 // ending somebody else's for administrators. Who may not see a session is told what they would be told of one that is not there.
-import {
-  SessionsQuery,
-  SessionStatementsQuery,
-  type SessionView,
-} from '../../shared/session-api.ts'
+import { SessionsQuery, SessionStatementsQuery, type SessionView } from '../../shared/session-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import { hasLevel, requireLevel } from '../admin/permission.ts'
 import { signedIn, type Actor, type ApiParts, type ApiRequest, type Endpoint } from './endpoint.ts'

@@ -5,5 +5,7 @@ import type { PermissionLevel } from '../../../shared/api.ts'
 export const maySeeEveryone = (level: PermissionLevel | null): boolean => level !== null && level !== 'none'
 
 /** One's own for everybody, others' for administrators. */
-export const mayEnd = (session: { user: string }, who: { user: string | null; level: PermissionLevel | null }): boolean =>
-  session.user === who.user || who.level === 'admin'
+export const mayEnd = (
+  session: { user: string },
+  who: { user: string | null; level: PermissionLevel | null },
+): boolean => session.user === who.user || who.level === 'admin'

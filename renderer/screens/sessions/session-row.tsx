@@ -13,7 +13,15 @@ import styles from './session-row.module.css'
 const words = texts.sessions
 
 /** @param offsetMs the server's clock minus this machine's */
-export function SessionRow({ session, isUserShown, offsetMs }: { session: SessionView; isUserShown: boolean; offsetMs: number }) {
+export function SessionRow({
+  session,
+  isUserShown,
+  offsetMs,
+}: {
+  session: SessionView
+  isUserShown: boolean
+  offsetMs: number
+}) {
   const now = useNow()
   const isOver = session.state === 'ended'
   const account = accountOf(session)
