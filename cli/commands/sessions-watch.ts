@@ -81,7 +81,7 @@ async function watchOnce(
         try {
           show(update)
         } catch (error) {
-          reject(error)
+          reject(error instanceof Error ? error : new Error('the update could not be shown'))
         }
       })
     })
