@@ -1,9 +1,11 @@
 // A few facts side by side, each with its name, the value big enough to see at a glance, and a quiet note under it.
 import type { ReactNode } from 'react'
+import { classNames } from './class-names.ts'
 import styles from './facts.module.css'
 
-export function FactList({ children }: { children: ReactNode }) {
-  return <dl className={styles.facts}>{children}</dl>
+/** `isEven`: all of one width; else the last one, which has a drawing, is wider. */
+export function FactList({ isEven = false, children }: { isEven?: boolean; children: ReactNode }) {
+  return <dl className={classNames(styles.facts, isEven && styles.even)}>{children}</dl>
 }
 
 export function Fact({

@@ -16,9 +16,9 @@ export function SessionFacts({ session, clockOffsetMs }: { session: SessionView;
   const toClient = splitBytes(session.bytesToClient)
   const local = (at: string): string => new Date(Date.parse(at) - clockOffsetMs).toISOString()
   return (
-    <FactList>
+    <FactList isEven>
       <Fact name={words.factConnections} value={String(isOver ? session.connectionsTotal : session.connections)}>
-        {words.factOf(session.connectionsTotal)}
+        {isOver ? words.factInAll : words.factOf(session.connectionsTotal)}
       </Fact>
       <Fact name={words.factTraffic} value={toClient.value} unit={toClient.unit}>
         {words.factFrom(formatBytes(session.bytesFromClient))}

@@ -3,7 +3,7 @@
 import type { SessionView } from '../../../shared/session-api.ts'
 import { classNames } from '../../components/class-names.ts'
 import { StateMark } from '../../components/state-mark.tsx'
-import { formatBytes, formatTime } from '../../format.ts'
+import { formatAgo, formatBytes, formatTime } from '../../format.ts'
 import { useNow } from '../../state/use-now.ts'
 import { texts } from '../../texts.ts'
 import { doesNow, howEnded } from './session-words.ts'
@@ -27,6 +27,7 @@ export function SessionRow({
   const account = accountOf(session)
   const about = [...(isUserShown ? [session.user] : []), protocolOf(session.protocol)].join(' · ')
   const local = (at: string): string => new Date(Date.parse(at) - offsetMs).toISOString()
+  const bytes = formatBytes(session.bytesFromClient + session.bytesToClient)
   return (
     <span className={classNames(styles.row, isOver && styles.over)}>
       <span className={styles.mark}>
@@ -47,7 +48,9 @@ export function SessionRow({
       </span>
       <span className={styles.now}>{isOver ? howEnded(session) : doesNow(session, now + offsetMs)}</span>
       <span className={classNames(styles.now, styles.second)}>
-        {words.moved(formatBytes(session.bytesFromClient + session.bytesToClient))}
+        {isOver || session.lastStatementAt === null
+          ? words.moved(bytes)
+          : words.movedAndRan(bytes, formatAgo(local(session.lastStatementAt), now))}
       </span>
     </span>
   )
