@@ -242,7 +242,7 @@ export const texts = {
     until: (at: string) => `until ${at}`,
     connections: (count: number) => (count === 0 ? 'no connection' : plural(count, 'connection', 'connections')),
     moved: (bytes: string) => `${bytes} moved`,
-    movedAndRan: (bytes: string, ago: string) => `${bytes}, ran ${ago}`,
+    ran: (ago: string) => `, ran ${ago}`,
     statementCount: (count: number) => plural(count, 'statement', 'statements'),
     idle: (duration: string) => `idle ${duration}`,
     busy: 'active now',

@@ -40,11 +40,13 @@ export function SessionPage({ session, profile }: { session: SessionView; profil
           {session.id.slice(0, 8)}
         </code>
         <CopyButton text={session.id} label={words.copyId} kind="quiet" />
+      </div>
+      <div className={styles.title}>
+        <h2 className={styles.name} dir="auto">
+          {words.named(session.resource, accountOf(session))}
+        </h2>
         {ended === null && <EndSession session={session} profile={profile} isOwn={isOwn} />}
       </div>
-      <h2 className={styles.name} dir="auto">
-        {words.named(session.resource, accountOf(session))}
-      </h2>
       <p className={styles.subtitle} dir="auto" title={formatMoment(started)}>
         {words.from(session.user, session.address)};{' '}
         {ended === null
@@ -82,7 +84,6 @@ function EndSession({ session, profile, isOwn }: { session: SessionView; profile
     <>
       <Button
         kind="danger"
-        className={styles.end}
         disabled={!isLive}
         onClick={() => {
           end.reset()
