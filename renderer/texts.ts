@@ -241,7 +241,7 @@ export const texts = {
     since: (at: string) => `since ${at}`,
     until: (at: string) => `until ${at}`,
     connections: (count: number) => (count === 0 ? 'no connection' : plural(count, 'connection', 'connections')),
-    moved: (bytes: string) => `${bytes} moved`,
+    moved: ' moved',
     ran: (ago: string) => `, ran ${ago}`,
     statementCount: (count: number) => plural(count, 'statement', 'statements'),
     idle: (duration: string) => `idle ${duration}`,

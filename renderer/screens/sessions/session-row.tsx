@@ -48,14 +48,12 @@ export function SessionRow({
       </span>
       <span className={styles.now}>{isOver ? howEnded(session) : doesNow(session, now + offsetMs)}</span>
       <span className={classNames(styles.now, styles.second)}>
-        {isOver || session.lastStatementAt === null ? (
-          words.moved(bytes)
-        ) : (
-          <>
-            {bytes}
-            <span className={styles.extra}>{words.ran(formatAgo(local(session.lastStatementAt), now))}</span>
-          </>
-        )}
+        {bytes}
+        <span className={styles.extra}>
+          {isOver || session.lastStatementAt === null
+            ? words.moved
+            : words.ran(formatAgo(local(session.lastStatementAt), now))}
+        </span>
       </span>
     </span>
   )
