@@ -15,6 +15,8 @@ export type Terminal = {
   stderr: { write(text: string): unknown }
   /** Whether a person sits at both ends, so that a password can be asked for. */
   canAsk: boolean
+  /** How big the screen behind stdout is now; absent where it is none. */
+  screen?: (() => { columns: number; rows: number }) | undefined
   /** Opens a link in the person's browser; whether it tried. Absent where there is no screen, or nobody looks at the output. */
   openLink?: ((url: string) => boolean) | undefined
 }

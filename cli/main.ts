@@ -29,6 +29,8 @@ function makeContext(interrupt: AbortSignal): Context {
     terminal: {
       ...{ stdin, stdout, stderr },
       canAsk: isatty(0) && isatty(2),
+      // A terminal that does not know its size says 0.
+      screen: isatty(1) ? () => ({ columns: stdout.columns || 80, rows: stdout.rows || 24 }) : undefined,
       openLink: isatty(1) && hasDisplay(machine) ? (url) => openLink(url, machine) : undefined,
     },
     interrupt,

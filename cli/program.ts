@@ -6,6 +6,7 @@ import { addAuditCommands } from './audit-commands.ts'
 import { EXIT_CODES, jsonOption, notThereYet, profileOption, withExamples } from './command-parts.ts'
 import type { GatewayOpenOptions } from './commands/gateway-open.ts'
 import type { Context } from './context.ts'
+import { addSessionCommands } from './session-commands.ts'
 
 const INTRODUCTION = `Opens local gateways to databases and other services behind an access server, on short-lived certificates.
 
@@ -39,6 +40,7 @@ export function buildProgram(context: Context, version: string): Command {
 
   addLoginCommands(program, context)
   addGatewayCommands(program, context)
+  addSessionCommands(program, context)
   addServerCommands(program, context)
   addAppCommands(program, context)
   addLaterCommands(program)
@@ -221,7 +223,6 @@ function addLaterCommands(program: Command): void {
   const later = [
     ['ssh', 'A shell or a command on a server (not there yet).'],
     ['kube', 'Kubernetes clusters (not there yet).'],
-    ['sessions', 'Sessions: list, watch, end, play (not there yet).'],
   ] as const
   for (const [name, description] of later)
     program

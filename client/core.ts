@@ -30,6 +30,8 @@ import { Attention } from './renewal/attention.ts'
 import type { After } from './renewal/deadline.ts'
 import { LoginRequests } from './renewal/login-requests.ts'
 import { Renewal } from './renewal/renewal.ts'
+import { createSessionCalls } from './sessions/session-calls.ts'
+import { createSessionWatches } from './sessions/session-watches.ts'
 import { SsoLogins } from './sso/sso-logins.ts'
 import { logSteps } from './state-machine.ts'
 import { createSettingsStore } from './settings-store.ts'
@@ -221,7 +223,11 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     noteStep: (gateway) => logSteps(log.child({ gateway })),
     log,
   })
-  const reactions = createReactions({ gateways, notices, renewalOf, signal: lifetime.signal, log })
+  const watches = createSessionWatches({ now, signal: lifetime.signal, log })
+  const reactions = createReactions({
+    ...{ gateways, notices, renewalOf, signal: lifetime.signal, log },
+    onSessions: (profile) => watches.changed(profile),
+  })
   const streams = createControlStreams({
     timings: { ...CONTROL_TIMINGS, ...options.controlTimings },
     now,
@@ -242,6 +248,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     state.touch('currentProfile')
     gateways.profileChanged(profile.name)
     streams.look(profile)
+    watches.profileChanged(profile)
     moments.reckon()
   }
   const profiles = await openProfiles({
@@ -368,6 +375,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
       const { method, path, body } = params
       return { body: await profile.callSignedIn({ method, path, body }, z.unknown(), signal) }
     },
+    ...createSessionCalls({ profiles, watches }),
     ...createAppCalls({
       state,
       profiles,
@@ -414,6 +422,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     },
     onDetached: (host) => {
       state.unsubscribe(host.id)
+      watches.hostLeft(host.id)
       requests.hostLeft(host.id)
       sso.hostLeft(host.id, (profile) => requests.isOpen(profile))
       if (attention.hostLeft(host.id)) requests.presenceReturned()

@@ -69,12 +69,14 @@ const MessageId = z.object({ id: PageMessage.shape.id })
 export function createPageGate(options: PageGateOptions): PageGate {
   const lifetime = new AbortController()
   let pending = 0
+  /** What this page watches: a desktop's connection to the core outlives its windows, so it has to be said that one is gone. */
+  const watches = new Set<string>()
 
   const answer = async (method: PageMethod | ShellMethod, params: unknown): Promise<unknown> => {
     if (isShellMethod(method)) return callShell(options.shell, method, params)
     const core = options.core()
     if (!core) throw new PosternError('core_unreachable', 'the Postern core is being started; try again in a moment')
-    return callCore(core, method, params, lifetime.signal)
+    return callCore(core, method, params, lifetime.signal, watches)
   }
 
   const refuse = (id: number | undefined, why: string): void => {
@@ -116,7 +118,13 @@ export function createPageGate(options: PageGateOptions): PageGate {
       }
       if (!isClosed(lifetime.signal)) options.send(reply)
     },
-    close: () => lifetime.abort(new PosternError('core_unreachable', 'the page has gone')),
+    close() {
+      lifetime.abort(new PosternError('core_unreachable', 'the page has gone'))
+      const core = options.core()
+      // A core that is gone itself watches nothing any more.
+      for (const watch of watches) core?.call('sessions.unwatch', { watch }).catch(() => undefined)
+      watches.clear()
+    },
   }
 }
 
@@ -161,9 +169,17 @@ async function callShell(shell: ShellHandlers, method: ShellMethod, raw: unknown
   return SHELL_CALLS[method].result.parse(await shell[method](params.data as never))
 }
 
-async function callCore(core: CoreCaller, method: PageMethod, raw: unknown, signal: AbortSignal): Promise<unknown> {
+async function callCore(
+  core: CoreCaller,
+  method: PageMethod,
+  raw: unknown,
+  signal: AbortSignal,
+  watches: Set<string>,
+): Promise<unknown> {
   const params = CALLS[method].params.safeParse(raw)
   if (!params.success) throw badParams(method, params.error)
+  if (method === 'sessions.watch') watches.add(CALLS[method].params.parse(params.data).watch)
+  if (method === 'sessions.unwatch') watches.delete(CALLS[method].params.parse(params.data).watch)
   if (method === 'api.call') checkApiCall(CALLS['api.call'].params.parse(params.data))
   return core.call(method, params.data, { signal })
 }

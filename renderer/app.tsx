@@ -12,6 +12,7 @@ import { FirstRun } from './screens/first-run/first-run.tsx'
 import { Gateways } from './screens/gateways/gateways.tsx'
 import { Notices } from './screens/notices/notices.tsx'
 import { Resources } from './screens/resources/resources.tsx'
+import { Sessions } from './screens/sessions/sessions.tsx'
 import { Settings } from './screens/settings/settings.tsx'
 import { Banner } from './shell/banner.tsx'
 import { CrashGuard } from './shell/crash-guard.tsx'
@@ -79,6 +80,8 @@ function Screen({ route }: { route: Route }) {
       return <Resources />
     case 'gateways':
       return <Gateways selected={route.gateway} />
+    case 'sessions':
+      return <Sessions selected={route.session} />
     case 'notices':
       return <Notices />
     case 'settings':
@@ -129,6 +132,7 @@ function useShellNavigation(): void {
 const TITLES: Record<Route['screen'], string> = {
   resources: texts.navigation.resources,
   gateways: texts.navigation.gateways,
+  sessions: texts.navigation.sessions,
   notices: texts.navigation.notices,
   settings: texts.navigation.settings,
   about: texts.navigation.about,

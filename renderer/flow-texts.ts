@@ -199,6 +199,8 @@ export const flowTexts = {
     notCopied: 'Copying did not work here.',
     resourcesScreen: 'Resources',
     gatewaysScreen: 'Gateways',
+    sessionsScreen: 'Sessions',
+    everyonesSessions: 'Sessions of everyone',
     noticesScreen: 'Notices',
     settingsScreen: 'Settings',
     aboutScreen: 'About and diagnostics',

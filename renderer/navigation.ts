@@ -5,6 +5,7 @@ import { useMemo, useSyncExternalStore } from 'react'
 export type Route =
   | { screen: 'resources' }
   | { screen: 'gateways'; gateway: string | null }
+  | { screen: 'sessions'; session: string | null }
   | { screen: 'notices' | 'settings' | 'about' | 'first-run' }
   /** The small window of the browser host: nothing but logins. */
   | { screen: 'login' }
@@ -12,17 +13,18 @@ export type ScreenName = Route['screen']
 
 const PLAIN_SCREENS = ['resources', 'notices', 'settings', 'about', 'first-run', 'login'] as const
 
-/** `#/gateways/ID`, `#/settings` …; null for an address that names none of ours. */
+/** `#/gateways/ID`, `#/sessions/ID`, `#/settings` …; null for an address that names none of ours. */
 export function parseRoute(hash: string): Route | null {
   const [, screen, rest] = /^#\/([a-z-]+)(?:\/(.*))?$/.exec(hash) ?? []
   if (screen === 'gateways') return { screen, gateway: decode(rest) }
+  if (screen === 'sessions') return { screen, session: decode(rest) }
   const plain = PLAIN_SCREENS.find((name) => name === screen)
   return plain ? { screen: plain } : null
 }
 
 export function formatRoute(route: Route): string {
-  if (route.screen !== 'gateways' || route.gateway === null) return `#/${route.screen}`
-  return `#/gateways/${encodeURIComponent(route.gateway)}`
+  const part = route.screen === 'gateways' ? route.gateway : route.screen === 'sessions' ? route.session : null
+  return part === null ? `#/${route.screen}` : `#/${route.screen}/${encodeURIComponent(part)}`
 }
 
 /** Goes there; `replace` leaves no step for the back key. */

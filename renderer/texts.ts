@@ -1,6 +1,7 @@
 // The one catalogue of texts of the interface, by place. Screens name a text, they never spell one. Whole sentences only:
 // a translator (and a screen reader) gets no fragments.
 import type { GatewayState, ProfileView } from '../shared/rpc.ts'
+import type { SessionState } from '../shared/session-api.ts'
 
 const plural = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`
 
@@ -43,6 +44,7 @@ export const texts = {
   navigation: {
     resources: 'Resources',
     gateways: 'Gateways',
+    sessions: 'Sessions',
     notices: 'Notices',
     settings: 'Settings',
     about: 'About',
@@ -81,6 +83,7 @@ export const texts = {
     'port conflict': 'Port taken',
     closed: 'Closed',
   } satisfies Record<GatewayState, string>,
+  sessionState: { starting: 'Starting', active: 'Live', ended: 'Ended' } satisfies Record<SessionState, string>,
   protocol: { postgres: 'PostgreSQL', tcp: 'TCP' },
   resources: {
     title: 'Resources',
@@ -198,6 +201,7 @@ export const texts = {
     roundTripUnit: 'ms',
     roundTripHint: 'last connection',
     connectedNow: 'Connected now',
+    showSession: 'Show session',
     nobody: 'Nothing is connected. Start a client with one of the copies above.',
     program: 'Program',
     unnamed: 'unnamed program',
@@ -218,6 +222,154 @@ export const texts = {
     socket: 'Unix socket',
     copySocket: 'Copy the path of the Unix socket',
     attached: 'closes with the terminal that opened it',
+  },
+  sessions: {
+    title: 'Sessions',
+    list: 'Sessions',
+    count: (shown: number, all: number) => (shown === all ? plural(all, 'session', 'sessions') : `${shown} of ${all}`),
+    scope: 'Whose sessions',
+    mine: 'Mine',
+    everyone: 'Everyone’s',
+    state: 'Which sessions',
+    live: 'Live',
+    ended: 'Ended',
+    any: 'All',
+    find: 'Filter sessions',
+    only: (resource: string, account: string | null) => (account === null ? resource : `${resource} as ${account}`),
+    clearOnly: (what: string) => `Only ${what}: show all again`,
+    named: (resource: string, account: string | null) => (account === null ? resource : `${resource} as ${account}`),
+    since: (at: string) => `since ${at}`,
+    until: (at: string) => `until ${at}`,
+    connections: (count: number) => (count === 0 ? 'no connection' : plural(count, 'connection', 'connections')),
+    moved: ' moved',
+    ran: (ago: string) => `, ran ${ago}`,
+    statementCount: (count: number) => plural(count, 'statement', 'statements'),
+    idle: (duration: string) => `idle ${duration}`,
+    busy: 'active now',
+    lastStatement: (ago: string) => `last ${ago}`,
+    noStatement: 'no statement yet',
+    starting: 'reaches its target',
+    endedShort: {
+      cancelled: 'cancelled',
+      terminated: 'terminated',
+      revoked: 'access revoked',
+      expired: 'time was up',
+      idle: 'idle too long',
+      closed: 'gateway closed',
+      restart: 'server restart',
+    } as Readonly<Record<string, string>>,
+    endedBy: (how: string, by: string) => `${how} by ${by}`,
+    endedWhy: (reason: string, by: string | null, isOwn: boolean): string => {
+      switch (reason) {
+        case 'cancelled':
+          return isOwn ? 'You ended it.' : `${by ?? 'Its person'} ended it.`
+        case 'terminated':
+          return `${by ?? 'Somebody'}, an administrator, ended it.`
+        case 'revoked':
+          return by === null ? 'Access to it was taken away.' : `${by} took away access to it.`
+        case 'expired':
+          return 'Its time was up.'
+        case 'idle':
+          return 'Nothing moved through it for as long as is allowed.'
+        case 'closed':
+          return 'Its gateway was closed.'
+        case 'restart':
+          return 'The access server was started again.'
+        default:
+          return `It ended: ${reason}.`
+      }
+    },
+    endedTitle: (at: string) => `Ended ${at}`,
+    from: (user: string, address: string) => `${user}, from ${address}`,
+    begun: (at: string, lasted: string) => `since ${at}, for ${lasted}`,
+    lasted: (from: string, to: string, lasted: string) => `${from} to ${to}, for ${lasted}`,
+    copyId: 'Copy the id of this session',
+    id: 'Session',
+    factConnections: 'Connections',
+    factOf: (total: number) => `${total} since it began`,
+    factInAll: 'in all',
+    factTraffic: 'To the client',
+    factFrom: (bytes: string) => `${bytes} from the client`,
+    factIdle: 'Idle for',
+    factIdleNone: 'nothing moved yet',
+    factLast: 'Last activity',
+    factIdleEnds: (left: string) => `ends it in ${left}`,
+    factIdleNoLimit: 'no limit',
+    factLeft: 'Time left',
+    factNoLimit: 'No limit',
+    factNoLimitNote: 'on how long it lasts',
+    factEndsAt: (at: string) => `ends at ${at}`,
+    factLasted: 'Lasted',
+    factStatements: 'Statements',
+    end: 'End session',
+    endOthers: 'Only administrators end the sessions of others.',
+    endTitle: (owner: string | null) => (owner === null ? 'End this session?' : `End the session of ${owner}?`),
+    endText: (owner: string | null, what: string, connections: number) => {
+      const cut =
+        connections === 0
+          ? `Nothing is connected to ${what} through it.`
+          : `${plural(connections, 'connection', 'connections')} to ${what} ${connections === 1 ? 'is' : 'are'} cut at once; what runs is cancelled, and open transactions are rolled back.`
+      return owner === null
+        ? `${cut} The next connection through the gateway begins another session.`
+        : `${cut} ${owner} is told that an administrator ended it, and may begin another one; to keep them out, take the role away.`
+    },
+    didEnd: 'The session has ended.',
+    endedBefore: (why: string) => `It was over before: ${why}`,
+    emptyLive: 'No live session',
+    emptyLiveText:
+      'A session begins when a program connects through a gateway, and lives until it is ended or idle for long.',
+    emptyEnded: 'No ended session',
+    emptyEndedText: 'Sessions that have ended are listed here, with why.',
+    emptyAny: 'No session yet',
+    showEnded: 'Show ended ones',
+    noMatchTitle: 'No session matches',
+    noMatchText: 'Try fewer words, or clear the filter.',
+    clearFilter: 'Clear filter',
+    failedTitle: 'The sessions could not be loaded',
+    tryingAgain: 'It is tried again by itself.',
+    stale: (at: string) => `This is how it was at ${at}.`,
+    loginTitle: 'Log in to see your sessions',
+    loginText: (profile: string) => `You are not logged in to ${profile}.`,
+    more: 'There are more than these.',
+    showMore: 'Show more',
+    pickTitle: 'Select a session',
+    pickText: 'Who it is, what it ran and when it ends appear here.',
+    goneTitle: 'There is no such session',
+    statements: 'Statements',
+    searchStatements: 'Search in statements',
+    noStatements: 'Nothing was run yet.',
+    noStatementMatches: 'No statement has that in its text.',
+    notFoundYet: 'Nothing found so far; there are earlier statements.',
+    notRead: 'What goes through a TCP session is passed on as it is, and not read.',
+    statementsFailed: 'What it ran could not be loaded.',
+    earlier: 'Earlier statements',
+    showAll: 'Show all of it',
+    showLess: 'Show less',
+    cut: 'cut at 64 KiB',
+    noText: 'text not known',
+    rows: (count: number) => plural(count, 'row', 'rows'),
+    moreOutcomes: (count: number) => `and ${count} more`,
+    bytes: (bytes: string, direction: string) => `${bytes} ${direction}`,
+    statementKind: {
+      'statement.query': null,
+      'statement.prepare': 'prepare',
+      'statement.bind': 'bind',
+      'statement.execute': 'execute',
+      'statement.function': 'function call',
+      'statement.copy': 'COPY',
+      'query.cancel': 'cancel',
+    } as Readonly<Record<string, string | null>>,
+    cancelRequest: 'A request to cancel what runs was passed on.',
+    outcome: {
+      completed: 'done',
+      prepared: 'prepared',
+      empty: 'empty',
+      suspended: 'more rows wait',
+      skipped: 'skipped after an error',
+      unknown: 'connection ended first',
+      error: 'error',
+    } as Readonly<Record<string, string>>,
+    onConnection: (id: string) => `connection ${id}`,
   },
   confirmLink: {
     title: 'Open this gateway?',

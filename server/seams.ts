@@ -74,7 +74,12 @@ export interface SessionControl {
 export type EndedSession = Pick<Route, 'loginId' | 'resource' | 'account'> & {
   sessionId: string
   reason: SessionEndReason
+  /** Who ended it, where a person did. */
+  by?: string | null
 }
+
+/** A session that has its row, as its person is told of it. */
+export type StartedSession = Pick<Route, 'loginId' | 'resource' | 'account'> & { sessionId: string }
 
 /**
  * Tells signed-in clients at once what has changed (C9). Called after the change was committed; never throws and never waits,
@@ -85,6 +90,7 @@ export interface ControlHub {
   loginEnded(loginId: string, reason: LoginEndReason): void
   /** Roles, grants, resources or the person itself changed, for these people or for everybody. */
   accessChanged(users: ReadonlySet<string> | 'all'): void
+  sessionStarted(session: StartedSession): void
   sessionEnded(session: EndedSession): void
   /** A rotation of the CAs began or ended (C7). */
   casChanged(): void

@@ -237,6 +237,7 @@ export const AUDIT_EVENTS = [
   'access.denied',
   'session.start',
   'session.active',
+  'session.end.asked',
   'session.end',
   'connection.open',
   'connection.close',

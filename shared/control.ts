@@ -38,6 +38,8 @@ export const ControlMessage = z.discriminatedUnion('type', [
   message('hello', { serverTime: Time, version: z.string(), loginEndsAt: Time }),
   /** Just before the pong to each of the client's pings: with the time that took, the client knows how old it is (C6). */
   message('time', { serverTime: Time }),
+  /** A session of this login was opened: whoever shows sessions asks again. */
+  message('session.started', { sessionId: z.string(), resource: z.string(), account: z.string() }),
   /** A session of this login has its ended record. */
   message('session.ended', {
     sessionId: z.string(),
@@ -45,6 +47,8 @@ export const ControlMessage = z.discriminatedUnion('type', [
     account: z.string(),
     /** One of SESSION_END_REASONS, or one that came later. */
     reason: z.string().max(100),
+    /** Who ended it, where a person did; older servers do not say it. */
+    by: z.string().max(100).nullable().optional(),
   }),
   /** The login is over, for one of LOGIN_END_REASONS or one that came later; the close code follows. */
   message('login.ended', { reason: z.string().max(100) }),

@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import { PermissionLevel, ResourceView } from './api.ts'
 import { AccountName, Name, RESOURCE_PROTOCOLS } from './names.ts'
+import { SESSIONS_PAGE_MAX, SessionStatements, SessionView } from './session-api.ts'
 
 /** Raised on a breaking change only; `hello`, `core.retire` and `core.stop` are understood by every version. */
 export const RPC_VERSION = 1
@@ -248,6 +249,45 @@ export const CALLS = {
   /** Writes a redacted bundle into HOME and returns it (Diagnostics of app-state.ts). */
   'diagnostics.bundle': { params: z.object({}), result: z.unknown() },
 
+  // --- sessions (shared/session-api.ts) ---
+  /**
+   * From now on this host gets `sessions.updated` events under the name `watch`, which it chooses: the list that it asks for, or the
+   * one `session`. Asked for at the server every 2 s and on its news, as long as the host is attached; a watch of the same name
+   * takes the place of the one before. A live list also keeps those that ended in the last two minutes.
+   */
+  'sessions.watch': {
+    params: z.object({
+      watch: Id,
+      profile: ProfileName.optional(),
+      session: Id.optional(),
+      scope: z.enum(['mine', 'all']).default('mine'),
+      state: z.enum(['live', 'ended', 'any']).default('live'),
+      user: z.string().max(100).optional(),
+      resource: z.string().max(100).optional(),
+      limit: z.number().int().positive().max(SESSIONS_PAGE_MAX).default(200),
+    }),
+    result: z.object({ profile: ProfileName }),
+  },
+  /** Unknown names are fine: it was over already. */
+  'sessions.unwatch': { params: z.object({ watch: Id }), result: z.object({}) },
+  /** Ends a session; the reason that it has on record, which is another one where something else was first. */
+  'sessions.end': {
+    params: z.object({ profile: ProfileName.optional(), session: Id }),
+    result: z.object({ reason: z.string() }),
+  },
+  /** A page of what a session ran; `next` asks on. */
+  'sessions.statements': {
+    params: z.object({
+      profile: ProfileName.optional(),
+      session: Id,
+      order: z.enum(['oldest', 'newest']).default('newest'),
+      after: z.number().int().nonnegative().optional(),
+      search: z.string().min(1).max(200).optional(),
+      limit: z.number().int().positive().max(1000).default(100),
+    }),
+    result: SessionStatements.pick({ events: true, next: true }),
+  },
+
   /** A call of the server's API with the person's user certificate (administration, audit, account). */
   'api.call': {
     params: z.object({
@@ -280,6 +320,22 @@ export const EVENTS = {
   'state.patch': z.object({
     seq: z.number().int(),
     changes: z.array(z.object({ path: z.array(z.string()), value: z.unknown().optional() })),
+  }),
+  /** What a watch of this host has to say; times are by the server's clock. */
+  'sessions.updated': z.object({
+    watch: Id,
+    profile: ProfileName,
+    /** `failed`: it could not be asked just now; what was shown may be old, and it is tried again. */
+    status: z.enum(['ready', 'failed']),
+    error: z.object({ code: z.string(), text: z.string() }).nullable(),
+    /** `sessions` is all there is; else those that are new or other, and `removed` those that are gone. */
+    isWhole: z.boolean(),
+    sessions: z.array(SessionView),
+    removed: z.array(z.string()),
+    /** There are more than the limit. */
+    hasMore: z.boolean(),
+    /** By this machine's clock: when the server was asked last with success; null: never. */
+    asOf: Time.nullable(),
   }),
   notice: z.object({ level: z.enum(['info', 'warning', 'error']), text: z.string(), profile: z.string().nullable() }),
 } as const

@@ -44,17 +44,28 @@ export const SessionView = z.object({
 })
 export type SessionView = z.infer<typeof SessionView>
 
+/** Sessions of one page, at most: 2,000 of them are about 1.2 MB of JSON, and an answer has to fit into one line of the core's RPC. */
+export const SESSIONS_PAGE_MAX = 2000
+
 /**
  * GET /v1/sessions: newest first. `mine` is for everybody, `all` for viewers. `before` is the `startedAt` of the last one seen,
- * for the next page.
+ * for the next page, and `beforeId` its id, so that none of the same millisecond is lost.
  */
 export const SessionsQuery = z.strictObject({
   scope: z.enum(['mine', 'all']).default('mine'),
   state: z.enum(['live', 'ended', 'any']).default('any'),
   user: z.string().optional(),
   resource: z.string().optional(),
+  /** How its id begins. */
+  id: z
+    .string()
+    .regex(/^[0-9a-f-]{1,36}$/i, 'an id, or how it begins: hexadecimal digits and hyphens')
+    .optional(),
+  /** With `live`: also those that ended since then, so that whoever looks sees why. */
+  endedSince: Time.optional(),
   before: Time.optional(),
-  limit: z.coerce.number().int().positive().max(500).default(100),
+  beforeId: z.string().max(100).optional(),
+  limit: z.coerce.number().int().positive().max(SESSIONS_PAGE_MAX).default(100),
 })
 export type SessionsQuery = z.infer<typeof SessionsQuery>
 export const SessionList = z.object({ sessions: z.array(SessionView), serverTime: Time })
@@ -65,14 +76,22 @@ export const SessionAnswer = z.object({ session: SessionView, serverTime: Time }
 
 /**
  * GET /v1/sessions/:id/statements (one's own, or viewer): what the audit log has of it, oldest first. `search` is looked for in
- * the text of the statements, whatever its case.
+ * the text of the statements, whatever its case. `after` is the `next` of the page before, or a seq.
  */
 export const SessionStatementsQuery = z.strictObject({
+  order: z.enum(['oldest', 'newest']).default('oldest'),
   after: z.coerce.number().int().nonnegative().optional(),
   search: z.string().min(1).max(200).optional(),
   limit: z.coerce.number().int().positive().max(1000).default(200),
 })
-export const SessionStatements = z.object({ events: z.array(AuditEvent), serverTime: Time })
+export type SessionStatementsQuery = z.infer<typeof SessionStatementsQuery>
+export const SessionStatements = z.object({
+  events: z.array(AuditEvent),
+  /** What to ask on with: there may be more beyond it, in the order that was asked for. Null or absent: that was all there is now. */
+  next: z.number().int().nullable().optional(),
+  serverTime: Time,
+})
+export type SessionStatements = z.infer<typeof SessionStatements>
 
 /**
  * POST /v1/sessions/:id/end: one's own ends as *cancelled*, somebody else's as *terminated* (admin). The answer comes when the end

@@ -26,6 +26,10 @@ export const PAGE_METHODS = [
   'notice.clear',
   'settings.update',
   'diagnostics.bundle',
+  'sessions.watch',
+  'sessions.unwatch',
+  'sessions.end',
+  'sessions.statements',
   'api.call',
 ] as const satisfies readonly Method[]
 export type PageMethod = (typeof PAGE_METHODS)[number]

@@ -22,6 +22,8 @@ type Options = {
   gateways: Gateways
   notices: Notices
   renewalOf: (profile: Profile) => Renewal
+  /** Sessions of this profile changed: whoever looks at them asks again. */
+  onSessions: (profile: Profile) => void
   /** Ends with the core. */
   signal: AbortSignal
   log: Logger
@@ -37,6 +39,9 @@ const ENDED_BY_OTHERS: Record<string, string> = {
   revoked: 'access to it was taken away',
 }
 
+const whyEnded = ({ reason, by }: { reason: string; by?: string | null | undefined }): string | undefined =>
+  reason === 'terminated' && by ? `${by}, an administrator, ended it` : ENDED_BY_OTHERS[reason]
+
 /** How an ended login is said; *expired* is no news, the app shows it anyway. */
 const LOGIN_ENDS: Record<string, string> = {
   logout: 'it was logged out from elsewhere',
@@ -44,7 +49,7 @@ const LOGIN_ENDS: Record<string, string> = {
   ca: 'an administrator dropped the CA that it rested on',
 }
 
-export function createReactions({ gateways, notices, renewalOf, signal, log }: Options): Reactions {
+export function createReactions({ gateways, notices, renewalOf, onSessions, signal, log }: Options): Reactions {
   /** Profiles whose routes are being looked at; true: something changed meanwhile, so once more. */
   const looking = new Map<Profile, boolean>()
 
@@ -105,7 +110,8 @@ export function createReactions({ gateways, notices, renewalOf, signal, log }: O
   return {
     lookAtAccess,
     onEvent(profile, event, certificate) {
-      log.info({ profile: profile.name, event }, 'the server says')
+      // Without who did it: the log may go to support, and the name of a person has no business there.
+      log.info({ profile: profile.name, event: { ...event, by: undefined } }, 'the server says')
       const { name } = profile
       switch (event.type) {
         case 'access.changed':
@@ -114,8 +120,12 @@ export function createReactions({ gateways, notices, renewalOf, signal, log }: O
         case 'cas.changed':
           lookAtTrust(profile)
           return
+        case 'session.started':
+          onSessions(profile)
+          return
         case 'session.ended': {
-          const why = ENDED_BY_OTHERS[event.reason]
+          onSessions(profile)
+          const why = whyEnded(event)
           if (why === undefined) return
           const gateway = gateways.find(profile, event.resource, event.account)
           tell(profile, `your session on ${event.resource} as ${event.account} was ended: ${why}`, gateway?.id)

@@ -1,11 +1,12 @@
 // States by shape and word: each has a shape of its own, so that no colour has to be told apart. `StateMark` is the shape
 // with its name for screen readers, `StateBadge` shape and word.
 import type { GatewayState, ProfileView } from '../../shared/rpc.ts'
+import type { SessionState } from '../../shared/session-api.ts'
 import { texts } from '../texts.ts'
 import { classNames } from './class-names.ts'
 import styles from './state-mark.module.css'
 
-type Shape = 'dot' | 'ring' | 'triangle' | 'hourglass' | 'pause' | 'octagon' | 'diamond' | 'slash' | 'clock'
+type Shape = 'dot' | 'ring' | 'triangle' | 'hourglass' | 'pause' | 'octagon' | 'diamond' | 'slash' | 'clock' | 'square'
 type Tone = 'ok' | 'warn' | 'bad' | 'muted'
 
 const GATEWAY_MARKS: Record<GatewayState, [Shape, Tone]> = {
@@ -29,6 +30,12 @@ const PROFILE_MARKS: Record<ProfileView['state'], [Shape, Tone]> = {
   offline: ['slash', 'bad'],
 }
 
+const SESSION_MARKS: Record<SessionState, [Shape, Tone]> = {
+  starting: ['ring', 'muted'],
+  active: ['dot', 'ok'],
+  ended: ['square', 'muted'],
+}
+
 const PATHS: Record<Shape, string> = {
   dot: 'M7 2.2a4.8 4.8 0 1 0 0 9.6a4.8 4.8 0 1 0 0-9.6z',
   ring: 'M7 2.5a4.5 4.5 0 1 0 0 9a4.5 4.5 0 1 0 0-9z',
@@ -39,6 +46,7 @@ const PATHS: Record<Shape, string> = {
   diamond: 'M7 .8 13.2 7 7 13.2.8 7z',
   slash: 'M7 2.5a4.5 4.5 0 1 0 0 9a4.5 4.5 0 1 0 0-9zM2 12 12 2',
   clock: 'M7 1.8a5.2 5.2 0 1 0 0 10.4a5.2 5.2 0 1 0 0-10.4zM7 4v3.2l2 1.6',
+  square: 'M2.6 2.6h8.8v8.8H2.6z',
 }
 const OUTLINES: ReadonlySet<Shape> = new Set(['ring', 'slash', 'clock'])
 
@@ -56,10 +64,14 @@ function Mark({ shape, tone, label }: { shape: Shape; tone: Tone; label: string 
 }
 
 type MarkProps = { isNamed?: boolean } & (
-  { gateway: GatewayState; profile?: never } | { profile: ProfileView['state']; gateway?: never }
+  | { gateway: GatewayState; profile?: never; session?: never }
+  | { profile: ProfileView['state']; gateway?: never; session?: never }
+  | { session: SessionState; gateway?: never; profile?: never }
 )
 
 function lookUp(props: MarkProps): { mark: [Shape, Tone]; word: string } {
+  if (props.session !== undefined)
+    return { mark: SESSION_MARKS[props.session], word: texts.sessionState[props.session] }
   return props.gateway === undefined
     ? { mark: PROFILE_MARKS[props.profile], word: texts.profileState[props.profile] }
     : { mark: GATEWAY_MARKS[props.gateway], word: texts.gatewayState[props.gateway] }

@@ -4,6 +4,7 @@ import { logOut, selectProfile } from '../dialogs/profile-menu.tsx'
 import { flowTexts } from '../flow-texts.ts'
 import { formatAddress } from '../format.ts'
 import { navigate } from '../navigation.ts'
+import { showSessions } from '../screens/sessions/sessions-view.ts'
 import { askLogin, asPosternError, call, copyText } from '../state/call.ts'
 import { note } from '../state/overlays.ts'
 import { texts } from '../texts.ts'
@@ -33,6 +34,9 @@ async function carryOut(action: EntryAction, confirmClose: (gateway: GatewayDeta
       navigate({ screen: 'gateways', gateway: gateway.id })
       return
     }
+    case 'everyonesSessions':
+      showSessions({ scope: 'all' })
+      return
     case 'copy':
       note((await copyText(action.text)) ? words.copied(action.text) : words.notCopied)
       return

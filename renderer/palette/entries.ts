@@ -6,6 +6,7 @@ import type { ProfileView } from '../../shared/rpc.ts'
 import { flowTexts } from '../flow-texts.ts'
 import { formatAddress } from '../format.ts'
 import type { Route } from '../navigation.ts'
+import { maySeeEveryone } from '../screens/sessions/rights.ts'
 import { texts } from '../texts.ts'
 
 const words = flowTexts.palette
@@ -20,6 +21,7 @@ export type EntryAction =
   | { kind: 'close'; gateway: GatewayDetail }
   | { kind: 'closeIdle'; gateways: readonly GatewayDetail[] }
   | { kind: 'logIn' | 'logOut' | 'select'; profile: string }
+  | { kind: 'everyonesSessions' }
   | { kind: 'theme'; theme: AppSettings['theme'] }
 
 export type Entry = {
@@ -138,6 +140,10 @@ function commandEntries({ current, profiles, gateways, theme }: PaletteSources):
     ...(current ? [command('log in', words.logIn(current.profile), { kind: 'logIn', profile: current.profile })] : []),
     command('resources', words.resourcesScreen, { kind: 'go', route: { screen: 'resources' } }),
     command('gateways', words.gatewaysScreen, { kind: 'go', route: { screen: 'gateways', gateway: null } }),
+    command('sessions', words.sessionsScreen, { kind: 'go', route: { screen: 'sessions', session: null } }),
+    ...(maySeeEveryone(current?.level ?? null)
+      ? [command('sessions of everyone', words.everyonesSessions, { kind: 'everyonesSessions' }, { isSecondary: true })]
+      : []),
     command('notices', words.noticesScreen, { kind: 'go', route: { screen: 'notices' } }),
     command('settings', words.settingsScreen, { kind: 'go', route: { screen: 'settings' } }),
     command(

@@ -1,5 +1,6 @@
 // What kind of thing an entry of the palette is, as a sign beside its words.
 import {
+  Activity,
   ArrowLeftRight,
   ArrowRight,
   Copy,
@@ -22,6 +23,7 @@ const ICONS: Record<Exclude<EntryAction['kind'], 'go'>, LucideIcon> = {
   logOut: LogOut,
   select: ArrowLeftRight,
   theme: SunMoon,
+  everyonesSessions: Activity,
 }
 
 export function EntryIcon({ action }: { action: EntryAction }) {

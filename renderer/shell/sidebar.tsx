@@ -1,5 +1,5 @@
 // The way around: the current cluster with its menu, the places with their counts, the other clusters.
-import { Bell, ChevronsUpDown, Database, Info, Plus, Settings } from 'lucide-react'
+import { Activity, Bell, ChevronsUpDown, Database, Info, Plus, Settings } from 'lucide-react'
 import { useMemo, type ReactNode } from 'react'
 import type { NoticeView } from '../../shared/app-state.ts'
 import type { ProfileView } from '../../shared/rpc.ts'
@@ -48,6 +48,12 @@ export function Sidebar({ route }: { route: Route }) {
           title={texts.navigation.gateways}
           count={openGateways}
           countLabel={texts.navigation.openGateways(openGateways)}
+        />
+        <Place
+          route={{ screen: 'sessions', session: null }}
+          isHere={route.screen === 'sessions'}
+          icon={<Activity />}
+          title={texts.navigation.sessions}
         />
         <Place
           route={{ screen: 'notices' }}

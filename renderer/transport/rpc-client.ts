@@ -27,6 +27,8 @@ const LONG_DEADLINES_MS: Partial<Record<PageCall, number>> = {
   'gateway.open': 60_000,
   'gateway.test': 60_000,
   'diagnostics.bundle': 60_000,
+  'sessions.end': 40_000,
+  'sessions.statements': 40_000,
   'api.call': 40_000,
 }
 

@@ -76,6 +76,9 @@ export function createControlStreams({ limits, log }: { limits: ControlLimits; l
       tell(concerned, { type: 'access.changed' })
     },
 
+    sessionStarted: ({ loginId, ...session }) =>
+      tell([byLogin.get(loginId)], { type: 'session.started', ...session }),
+
     sessionEnded: ({ loginId, ...session }) => tell([byLogin.get(loginId)], { type: 'session.ended', ...session }),
 
     casChanged: () => tell(byLogin.values(), { type: 'cas.changed' }),

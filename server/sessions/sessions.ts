@@ -27,8 +27,8 @@ export type SessionsOptions = Clocks & {
   db: Kysely<Tables>
   audit: AuditLog
   access: Pick<AccessCheck, 'authoriseRoute'>
-  /** Told of every end, after its record was committed. */
-  control?: Pick<ControlHub, 'sessionEnded' | 'accessChanged'>
+  /** Told of every start and end, after its record was committed. */
+  control?: Pick<ControlHub, 'sessionEnded' | 'accessChanged'> & Partial<Pick<ControlHub, 'sessionStarted'>>
   newId: () => string
   /** How long the end of a session may wait for the store before its clients are told without it, in ms. */
   recordTimeoutMs?: number
@@ -138,7 +138,10 @@ export function createSessions(options: SessionsOptions): Sessions {
     // In the maps before the first await: whoever ends the login meanwhile finds it.
     byId.set(live.id, live)
     byRoute.set(route.routeId, live)
-    live.registered = records.start(live)
+    live.registered = records.start(live).then(() => {
+      const { loginId, resource, account } = route
+      options.control?.sessionStarted?.({ sessionId: live.id, loginId, resource, account })
+    })
     judge.watch(live)
     return live
   }

@@ -6,11 +6,13 @@ import { anonymousEndpoints } from './anonymous-endpoints.ts'
 import { caEndpoints } from './ca-endpoints.ts'
 import type { Endpoint } from './endpoint.ts'
 import { routeEndpoints } from './route-endpoints.ts'
+import { sessionEndpoints } from './session-endpoints.ts'
 
 export const ENDPOINTS: readonly Endpoint[] = [
   ...anonymousEndpoints,
   ...accountEndpoints,
   ...routeEndpoints,
+  ...sessionEndpoints,
   ...adminEndpoints,
   ...caEndpoints,
 ]

@@ -22,6 +22,11 @@ const EXPECTED: Record<string, 'anonymous' | PermissionLevel> = {
   'GET /v1/resources': 'none',
   'POST /v1/routes': 'none',
   'POST /v1/routes/:routeId/close': 'none',
+  // One's own; more by scope and by whose it is: tests/server/sessions-are-seen-and-ended-by-those-who-may.test.ts.
+  'GET /v1/sessions': 'none',
+  'GET /v1/sessions/:id': 'none',
+  'GET /v1/sessions/:id/statements': 'none',
+  'POST /v1/sessions/:id/end': 'none',
   'GET /v1/audit': 'viewer',
   'GET /v1/admin/users': 'viewer',
   'GET /v1/admin/roles': 'viewer',

@@ -33,6 +33,7 @@ export class TestHost {
       'gateway.changed',
       'notice',
       'state.patch',
+      'sessions.updated',
     ]
     for (const event of names) {
       core.on(event, (payload) => {

@@ -85,6 +85,8 @@ export class FakeAccessServer {
   beforeLogin: (() => Promise<void>) | undefined
   /** Takes each control stream, already upgraded; while there is none, the server knows no such path. */
   onControl: ((stream: WebSocket, identity: Identity) => void) | undefined
+  /** Answers signed-in calls that are none of the above; undefined: not found. */
+  onCall: ((what: string, identity: Identity) => [number, object] | undefined) | undefined
   /** Held before a route certificate is answered. */
   beforeRoute: (() => Promise<void>) | undefined
   /** Added to every good answer: what the server says about its CAs. */
@@ -231,7 +233,7 @@ export class FakeAccessServer {
       this.seen.closedRoutes.push(closing[1])
       return [200, { sessionId: null }]
     }
-    return refusal('not_found', `no such endpoint: ${what}`)
+    return this.onCall?.(what, identity) ?? refusal('not_found', `no such endpoint: ${what}`)
   }
 
   async #logIn(body: Record<string, string>): Promise<[number, object]> {

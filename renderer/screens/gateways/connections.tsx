@@ -1,10 +1,14 @@
 // Who is connected now: program, since when, bytes both ways, when it last sent something.
 import type { ConnectionView, GatewayDetail } from '../../../shared/app-state.ts'
 import { Badge } from '../../components/badge.tsx'
+import { Button } from '../../components/button.tsx'
 import { Cell, HeadCell, Table } from '../../components/table.tsx'
 import { formatAgo, formatBytes, formatMoment, formatTime } from '../../format.ts'
+import { asPosternError, call } from '../../state/call.ts'
+import { note } from '../../state/overlays.ts'
 import { useNow } from '../../state/use-now.ts'
 import { texts } from '../../texts.ts'
+import { showSessions } from '../sessions/sessions-view.ts'
 import styles from './connections.module.css'
 
 export function Connections({ gateway }: { gateway: GatewayDetail }) {
@@ -12,7 +16,12 @@ export function Connections({ gateway }: { gateway: GatewayDetail }) {
   const more = gateway.connections - list.length
   return (
     <section aria-labelledby="connected-now">
-      <h3 id="connected-now">{texts.gateways.connectedNow}</h3>
+      <header className={styles.head}>
+        <h3 id="connected-now">{texts.gateways.connectedNow}</h3>
+        <Button size="small" onClick={() => showSessionOf(gateway)}>
+          {texts.gateways.showSession}
+        </Button>
+      </header>
       {list.length === 0 ? (
         <p className={styles.nobody}>{texts.gateways.nobody}</p>
       ) : (
@@ -35,6 +44,14 @@ export function Connections({ gateway }: { gateway: GatewayDetail }) {
       )}
       {list.length > 0 && more > 0 && <p className={styles.nobody}>{texts.gateways.moreConnections(more)}</p>}
     </section>
+  )
+}
+
+/** All connections of a gateway are one session, of the cluster that it belongs to. */
+function showSessionOf({ profile, resource, account, protocol }: GatewayDetail): void {
+  call('profile.select', { profile }).then(
+    () => showSessions({ only: { resource, account, protocol } }),
+    (failure: unknown) => note(asPosternError(failure).message),
   )
 }
 

@@ -1,6 +1,8 @@
 // Four facts that change while one looks: the certificate's life, connections, the live line of traffic, time to connect.
-import { useMemo, type ReactNode } from 'react'
+import { useMemo } from 'react'
 import type { GatewayDetail } from '../../../shared/app-state.ts'
+import { Fact, FactList } from '../../components/facts.tsx'
+import styles from '../../components/facts.module.css'
 import { Sparkline } from '../../components/sparkline.tsx'
 import { formatBytes, formatClock, splitBytes } from '../../format.ts'
 import { msUntil, useProfile } from '../../state/selectors.ts'
@@ -8,13 +10,12 @@ import { useMirror } from '../../state/store.ts'
 import { TRAFFIC_WINDOW_MS, type TrafficSample } from '../../state/traffic.ts'
 import { useNow } from '../../state/use-now.ts'
 import { texts } from '../../texts.ts'
-import styles from './facts.module.css'
 
 const NO_SAMPLES: readonly TrafficSample[] = []
 
 export function Facts({ gateway }: { gateway: GatewayDetail }) {
   return (
-    <dl className={styles.facts}>
+    <FactList>
       <Certificate gateway={gateway} />
       <Fact name={texts.gateways.connections} value={String(gateway.connections)}>
         {texts.gateways.connectionsHeld(gateway.waiting)}
@@ -27,32 +28,7 @@ export function Facts({ gateway }: { gateway: GatewayDetail }) {
         {gateway.roundTripMs === null ? texts.gateways.roundTripNone : texts.gateways.roundTripHint}
       </Fact>
       <Traffic gateway={gateway} />
-    </dl>
-  )
-}
-
-function Fact({
-  name,
-  value,
-  unit = '',
-  children,
-}: {
-  name: string
-  value: string
-  unit?: string
-  children: ReactNode
-}) {
-  return (
-    <div className={styles.fact}>
-      <dt>{name}</dt>
-      <dd>
-        <span className={styles.value}>
-          {value}
-          {unit !== '' && <small>{unit}</small>}
-        </span>
-        <span className={styles.note}>{children}</span>
-      </dd>
-    </div>
+    </FactList>
   )
 }
 

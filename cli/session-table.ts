@@ -1,0 +1,119 @@
+// How sessions and what they ran look in a terminal: rows of a table, facts, one line a statement. Pure; `now` is by the server's
+// clock, in ms.
+import type { AuditEvent } from '../shared/api.ts'
+import { formatDuration } from '../shared/duration.ts'
+import { hasAccounts, RESOURCE_PROTOCOLS, type ResourceProtocol } from '../shared/names.ts'
+import type { SessionView } from '../shared/session-api.ts'
+import type { Column } from './table.ts'
+
+export const SESSION_COLUMNS: readonly Column[] = [
+  { title: 'ID' },
+  { title: 'USER' },
+  { title: 'RESOURCE' },
+  { title: 'ACCOUNT' },
+  { title: 'PROTOCOL' },
+  { title: 'STATE' },
+  { title: 'LASTS', align: 'right' },
+  { title: 'CONNECTIONS', align: 'right' },
+  { title: 'IDLE', align: 'right' },
+  { title: 'BYTES', align: 'right' },
+  { title: 'STATEMENTS', align: 'right' },
+]
+
+/** Characters of an id that are shown: enough to be unambiguous among many thousands. */
+export const ID_CHARACTERS = 8
+export const shortId = (id: string): string => id.slice(0, ID_CHARACTERS)
+
+export function sessionRow(session: SessionView, now: number): string[] {
+  const isOver = session.state === 'ended'
+  return [
+    shortId(session.id),
+    session.user,
+    session.resource,
+    accountOf(session) ?? '-',
+    session.protocol,
+    isOver ? `ended: ${howEnded(session)}` : session.state,
+    formatDuration(lastedMs(session, now)),
+    String(isOver ? session.connectionsTotal : session.connections),
+    isOver || session.lastActivityAt === null ? '-' : formatDuration(now - Date.parse(session.lastActivityAt)),
+    formatBytes(session.bytesFromClient + session.bytesToClient),
+    String(session.statements),
+  ]
+}
+
+/** The facts of one session, one a line. */
+export function sessionFacts(session: SessionView, now: number): string {
+  const isOver = session.state === 'ended'
+  const left = (at: string): string => `in ${formatDuration(Date.parse(at) - now)}`
+  const facts: [string, string | null][] = [
+    ['Session', session.id],
+    ['State', isOver ? `ended ${session.endedAt ?? ''}: ${howEnded(session)}` : session.state],
+    ['Who', `${session.user}, from ${session.address}`],
+    ['What', `${nameOf(session)} (${session.protocol})`],
+    ['Since', `${session.startedAt}, for ${formatDuration(lastedMs(session, now))}`],
+    ['Connections', isOver ? `${session.connectionsTotal}` : `${session.connections} of ${session.connectionsTotal}`],
+    [
+      'Bytes',
+      `${formatBytes(session.bytesFromClient)} from the client, ${formatBytes(session.bytesToClient)} to the client`,
+    ],
+    ['Last active', session.lastActivityAt],
+    [
+      'Statements',
+      `${session.statements}${session.lastStatementAt === null ? '' : `, last ${session.lastStatementAt}`}`,
+    ],
+    ['Ends', session.endsAt === null ? null : left(session.endsAt)],
+    ['Ends idle', session.idleEndsAt === null ? null : `${left(session.idleEndsAt)}, unless something moves`],
+  ]
+  return facts
+    .filter(([, value]) => value !== null)
+    .map(([name, value]) => `${`${name}:`.padEnd(13)} ${value ?? ''}\n`)
+    .join('')
+}
+
+/** When, what became of it, how long it took, its text on one line. */
+export function statementLine({ time, event, detail }: AuditEvent): string {
+  const outcomes = Array.isArray(detail['outcomes']) ? (detail['outcomes'] as unknown[]) : []
+  const became = outcomes.map(outcomeText).join(', ') || '-'
+  const durationMs = detail['durationMs']
+  const took = typeof durationMs === 'number' ? `${durationMs.toFixed(1)} ms` : '-'
+  const sql = typeof detail['sql'] === 'string' ? detail['sql'].replace(/\s+/g, ' ').trim() : ''
+  const kind = event === 'statement.query' ? '' : `${event.replace('statement.', '')}: `
+  return `${time}  ${took.padStart(10)}  ${became.padEnd(14)}  ${printable(`${kind}${sql}`)}\n`
+}
+
+function outcomeText(outcome: unknown): string {
+  if (typeof outcome !== 'object' || outcome === null) return ''
+  const { outcome: what, tag, code } = outcome as Record<string, unknown>
+  if (what === 'error') return typeof code === 'string' ? `error ${code}` : 'error'
+  if (typeof tag === 'string') return tag
+  return typeof what === 'string' ? what : ''
+}
+
+/** What people know it as: `orders as reader`, or the resource alone where it has no accounts. */
+export function nameOf(session: SessionView): string {
+  const account = accountOf(session)
+  return account === null ? session.resource : `${session.resource} as ${account}`
+}
+
+const isKnown = (protocol: string): protocol is ResourceProtocol =>
+  (RESOURCE_PROTOCOLS as readonly string[]).includes(protocol)
+const accountOf = ({ protocol, account }: SessionView): string | null =>
+  isKnown(protocol) && !hasAccounts(protocol) ? null : account
+
+const lastedMs = ({ startedAt, endedAt }: SessionView, now: number): number =>
+  (endedAt === null ? now : Date.parse(endedAt)) - Date.parse(startedAt)
+
+/** `terminated by root`, `idle`. */
+export const howEnded = ({ endReason, endedBy }: SessionView): string =>
+  `${endReason ?? 'unknown'}${endedBy === null ? '' : ` by ${endedBy}`}`
+
+const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB']
+function formatBytes(bytes: number): string {
+  let [size, step] = [bytes, 0]
+  for (; size >= 999.5 && step < UNITS.length - 1; step += 1) size /= 1000
+  return `${step === 0 || size >= 99.5 ? Math.round(size) : size.toFixed(1)} ${UNITS[step] ?? 'B'}`
+}
+
+/** Statements come from outside: their control characters must not reach the terminal. */
+// eslint-disable-next-line no-control-regex -- the point is to find them
+const printable = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd')
