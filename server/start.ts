@@ -11,6 +11,7 @@ import { createAccessCheck } from './access/access-check.ts'
 import { createCredentialStore } from './access/credentials.ts'
 import { createAuditLog } from './audit/audit-log.ts'
 import { createAuditReader } from './audit/audit-reader.ts'
+import { keepRetention } from './audit/retention.ts'
 import { fingerprintOf, openAuthority, type Authority } from './ca/authority.ts'
 import { writeCaFile } from './ca/ca-file.ts'
 import { createCaRotation } from './ca/rotation.ts'
@@ -19,6 +20,10 @@ import type { ServerConfig } from './config.ts'
 import { createControlStreams } from './control/hub.ts'
 import { createPostgresEngine } from './engines/postgres/engine.ts'
 import { createTcpEngine } from './engines/tcp/engine.ts'
+import { drain } from './operations/drain.ts'
+import { createHealth } from './operations/health.ts'
+import { createMetrics } from './operations/metrics.ts'
+import { openOperationsPort } from './operations/operations-port.ts'
 import { createReportError } from './report-error.ts'
 import { openPublicPort, type PortIdentity } from './router/public-port.ts'
 import { linkOf } from '../link/link.ts'
@@ -44,8 +49,12 @@ export type RunningServer = {
   fingerprint: string
   /** While the CAs are rotated: of the one before it, which counts too (C7). */
   oldFingerprint: string | undefined
+  /** Where metrics and health are, HOST:PORT; undefined: nowhere. */
+  operations: string | undefined
   /** Graceful and bounded; idempotent. @param why for the audit log */
   stop(why: string): Promise<void>
+  /** A stop that is under way does not wait for connections any longer. */
+  hurry(): void
 }
 
 export type StartOptions = {
@@ -75,13 +84,18 @@ export async function startServer(
   if (!lock) throw new PosternError('conflict', `an access server runs on ${config.dataDir} already`)
   opened.defer(() => lock.release())
 
+  const health = createHealth()
+  const metrics = createMetrics({ version, withDefaults: config.metrics.listen !== undefined })
+  const operations = config.metrics.listen && (await openOperationsPort(config.metrics.listen, { health, metrics }))
+  opened.defer(() => operations?.close())
+
   const masterKey = await loadMasterKey(config.masterKeyFile)
   const store = await openStore(config.store, (error) => log.warn({ err: error }, 'a connection to the store broke'))
   opened.defer(() => store.close())
   const { db } = store
   requireCluster(config, await readSetting(db, 'cluster'))
-  const authority = await openAuthority(db, masterKey, now)
-  const audit = openAudit({ db, now, log })
+  const authority = await openAuthority(db, masterKey, now, (kind) => metrics.certificateIssued(kind))
+  const audit = metrics.watchAudit(openAudit({ db, now, log }))
   opened.defer(() => audit.close())
 
   const limitDefaults = { maxDurationMs: config.sessions.maxDuration, idleTimeoutMs: config.sessions.idleTimeout }
@@ -94,21 +108,27 @@ export async function startServer(
   })
   const leftovers = await sessions.recover()
   if (leftovers > 0) log.warn({ sessions: leftovers }, 'sessions that an earlier run left over were ended as restart')
-  const reportError = createReportError(() => randomBytes(4).toString('hex'))
+  const reportError = metrics.watchErrors(createReportError(() => randomBytes(4).toString('hex')))
   const engines = {
-    postgres: createPostgresEngine({
-      credentials: createCredentialStore(db, masterKey),
-      audit,
-      reportError,
-      dialTimeoutMs: TARGET_DIAL_TIMEOUT_MS,
-      writeStallMs: config.sessions.writeStallTimeout,
-      now,
-      random: randomBytes,
-    }),
-    tcp: createTcpEngine({
-      ...{ audit, reportError, dialTimeoutMs: TARGET_DIAL_TIMEOUT_MS, now },
-      writeStallMs: config.sessions.writeStallTimeout,
-    }),
+    postgres: metrics.watchEngine(
+      'postgres',
+      createPostgresEngine({
+        credentials: createCredentialStore(db, masterKey),
+        audit,
+        reportError,
+        dialTimeoutMs: TARGET_DIAL_TIMEOUT_MS,
+        writeStallMs: config.sessions.writeStallTimeout,
+        now,
+        random: randomBytes,
+      }),
+    ),
+    tcp: metrics.watchEngine(
+      'tcp',
+      createTcpEngine({
+        ...{ audit, reportError, dialTimeoutMs: TARGET_DIAL_TIMEOUT_MS, now },
+        writeStallMs: config.sessions.writeStallTimeout,
+      }),
+    ),
   }
   const caRotation = createCaRotation({
     ...{ db, masterKey, authority, now },
@@ -151,6 +171,7 @@ export async function startServer(
     ...config.listen,
     ...portIdentity(await authority.serverTls(config.serverNames), authority),
     log,
+    onHandshake: (isGood, seconds) => metrics.handshake(isGood, seconds),
     onConnection: (socket, alpn, transport) => {
       if (alpn === ALPN.web || alpn === ALPN.control) {
         web.handleConnection(socket)
@@ -158,8 +179,10 @@ export async function startServer(
       }
       const address = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`
       const certificate = socket.getPeerX509Certificate()?.raw
+      const link = linkOf(socket, transport)
+      metrics.admissionBegins(link)
       const served = serveRouteConnection(
-        { link: linkOf(socket, transport), certificate, alpn, address },
+        { link, certificate, alpn, address },
         {
           ...{ access, sessions, engines, audit, reportError, now, log },
           newId: randomUUID,
@@ -173,14 +196,31 @@ export async function startServer(
   await refreshCaFile(config, authority, log)
 
   const reaper = startReaper({ sessions, control, db, now, intervalMs: config.sessions.reaperInterval, log })
+  const { retention } = config.audit
+  if (retention !== undefined) opened.defer(keepRetention({ db, audit, retentionMs: retention, now, log }))
+  metrics.askWhenScraped({
+    ...{ db, audit },
+    controlStreams: () => control.size,
+    caExpiry: () =>
+      [authority.cas.user, authority.cas.server].map(({ kind, certificate }) => ({
+        kind,
+        notAfter: certificate.validToDate,
+      })),
+  })
+  health.started({ db, audit })
   audit.record({ event: 'server.start', detail: { version, address: `${port.host}:${port.port}` } })
   log.info({ address: `${port.host}:${port.port}`, cluster: config.cluster, version }, 'the access server listens')
 
   const resources = opened.move()
+  const hurry = new AbortController()
   let stopped: Promise<void> | undefined
   const stop = async (why: string): Promise<void> => {
     log.info({ why }, 'the access server stops')
-    port.stopAccepting()
+    await drain({
+      ...{ delayMs: config.drain.delay, timeoutMs: config.drain.timeout },
+      ...{ health, running, hurry: hurry.signal, log },
+      stopAccepting: () => port.stopAccepting(),
+    })
     await reaper.stop()
     // Clients are told in their protocol (57P01) before anything is closed under them.
     await sessions.endAll()
@@ -194,7 +234,9 @@ export async function startServer(
     address: `${port.host.includes(':') ? `[${port.host}]` : port.host}:${port.port}`,
     fingerprint: authority.fingerprint,
     oldFingerprint: oldFingerprintOf(authority),
+    operations: operations?.address,
     stop: (why) => (stopped ??= stop(why)),
+    hurry: () => hurry.abort(),
   }
 }
 
