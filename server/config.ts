@@ -63,6 +63,50 @@ const Sessions = z.strictObject({
   writeStallTimeout: Duration.prefault('5m'),
 })
 
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1)$/i
+
+/** Metrics and health, without a login and without TLS. */
+const MetricsSettings = z
+  .strictObject({
+    /** HOST:PORT; there is no such port without it. */
+    listen: Listen.optional(),
+    /** Says that other machines are meant to reach it. */
+    exposed: z.boolean().default(false),
+  })
+  .superRefine(({ listen, exposed }, context) => {
+    if (listen === undefined || exposed || LOOPBACK.test(listen.host)) return
+    context.addIssue({
+      code: 'custom',
+      path: ['listen'],
+      message: `${listen.host} is not loopback, and whoever reaches it reads the metrics without a login; say metrics.exposed: true if that is meant`,
+    })
+  })
+
+/** A duration that may be none: 0s. */
+const Wait = z.string().transform((text, context) => {
+  const waitMs = /^0(ms|s|m|h)$/.test(text) ? 0 : parseDuration(text)
+  if (waitMs !== undefined && waitMs <= 3_600_000) return waitMs
+  context.addIssue({ code: 'custom', message: `"${text}" is not a duration such as 0s, 30s or 10m, up to 1h` })
+  return z.NEVER
+})
+
+/** What a graceful stop waits for, after SIGTERM. */
+const Drain = z.strictObject({
+  /** It still accepts, while balancers see that it is not ready any more. */
+  delay: Wait.default(0),
+  /** Then connections may end by themselves, before they are told and ended. */
+  timeout: Wait.default(0),
+})
+
+const Audit = z.strictObject({
+  /** Days that events are kept; for ever without it. */
+  retention: z
+    .string()
+    .regex(/^[1-9]\d{0,4}d$/, 'how many days events are kept, such as 90d')
+    .transform((text) => Number.parseInt(text) * 86_400_000)
+    .optional(),
+})
+
 const Log = z.strictObject({
   level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
   /** File that lines are appended to; standard error if there is none. */
@@ -89,6 +133,9 @@ const Settings = z.strictObject({
   loginLimits: LoginLimits.prefault({}),
   controlStreams: ControlStreamLimits.prefault({}),
   sessions: Sessions.prefault({}),
+  audit: Audit.prefault({}),
+  metrics: MetricsSettings.prefault({}),
+  drain: Drain.prefault({}),
   log: Log.prefault({}),
   /** The identity provider that people can log in with; none without it. */
   oidc: Oidc.optional(),
@@ -101,6 +148,9 @@ const KNOWN_KEYS: Record<string, string[]> = {
   loginLimits: Object.keys(LoginLimits.shape),
   controlStreams: Object.keys(ControlStreamLimits.shape),
   sessions: Object.keys(Sessions.shape),
+  audit: Object.keys(Audit.shape),
+  metrics: Object.keys(MetricsSettings.shape),
+  drain: Object.keys(Drain.shape),
   log: Object.keys(Log.shape),
   oidc: Object.keys(Oidc.shape),
   store: Object.keys(PostgresStore.shape),

@@ -90,10 +90,11 @@ settingsFlags(program.command('start'))
           .once('end', () => resolve('parent gone'))
           .once('error', () => resolve('parent gone'))
     })
-    const { address, fingerprint, oldFingerprint } = server
+    const { address, fingerprint, oldFingerprint, operations } = server
     const ready = {
       ...{ cluster: config.cluster, address, fingerprint },
       ...(oldFingerprint === undefined ? {} : { oldFingerprint }),
+      ...(operations === undefined ? {} : { operations }),
     }
     print(
       flags.json
@@ -102,9 +103,12 @@ settingsFlags(program.command('start'))
             oldFingerprint === undefined
               ? ''
               : `\n  until the rotation is finished also ${oldFingerprint} (postern admin ca status)`
-          }`,
+          }${operations === undefined ? '' : `\nMetrics and health on http://${operations}/metrics, /readiness, /liveness, /startup`}`,
     )
-    await server.stop(await ended)
+    const why = await ended
+    // Whoever asks twice does not want to wait for connections; a third time is the system's own way.
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => server.hurry())
+    await server.stop(why)
     // The process ends by itself now: anything else that held the loop would be a leak.
     if (flags.stopWithParent) process.stdin.destroy()
   })

@@ -11,6 +11,7 @@ import { createAccessCheck } from './access/access-check.ts'
 import { createCredentialStore } from './access/credentials.ts'
 import { createAuditLog } from './audit/audit-log.ts'
 import { createAuditReader } from './audit/audit-reader.ts'
+import { keepRetention } from './audit/retention.ts'
 import { fingerprintOf, openAuthority, type Authority } from './ca/authority.ts'
 import { writeCaFile } from './ca/ca-file.ts'
 import { createCaRotation } from './ca/rotation.ts'
@@ -20,6 +21,10 @@ import { createControlStreams } from './control/hub.ts'
 import type { ControlTimings } from './control/stream.ts'
 import { createPostgresEngine } from './engines/postgres/engine.ts'
 import { createTcpEngine } from './engines/tcp/engine.ts'
+import { drain } from './operations/drain.ts'
+import { createHealth } from './operations/health.ts'
+import { createMetrics } from './operations/metrics.ts'
+import { openOperationsPort } from './operations/operations-port.ts'
 import { createReportError } from './report-error.ts'
 import { openPublicPort, type PortIdentity } from './router/public-port.ts'
 import { linkOf } from '../link/link.ts'
@@ -46,8 +51,12 @@ export type RunningServer = {
   fingerprint: string
   /** While the CAs are rotated: of the one before it, which counts too (C7). */
   oldFingerprint: string | undefined
+  /** Where metrics and health are, HOST:PORT; undefined: nowhere. */
+  operations: string | undefined
   /** Graceful and bounded; idempotent. @param why for the audit log */
   stop(why: string): Promise<void>
+  /** A stop that is under way does not wait for connections any longer. */
+  hurry(): void
 }
 
 export type StartOptions = {
@@ -79,13 +88,18 @@ export async function startServer(
   if (!lock) throw new PosternError('conflict', `an access server runs on ${config.dataDir} already`)
   opened.defer(() => lock.release())
 
+  const health = createHealth()
+  const metrics = createMetrics({ version, withDefaults: config.metrics.listen !== undefined })
+  const operations = config.metrics.listen && (await openOperationsPort(config.metrics.listen, { health, metrics }))
+  opened.defer(() => operations?.close())
+
   const masterKey = await loadMasterKey(config.masterKeyFile)
   const store = await openStore(config.store, (error) => log.warn({ err: error }, 'a connection to the store broke'))
   opened.defer(() => store.close())
   const { db } = store
   requireCluster(config, await readSetting(db, 'cluster'))
-  const authority = await openAuthority(db, masterKey, now)
-  const audit = openAudit({ db, now, log })
+  const authority = await openAuthority(db, masterKey, now, (kind) => metrics.certificateIssued(kind))
+  const audit = metrics.watchAudit(openAudit({ db, now, log }))
   opened.defer(() => audit.close())
 
   const limitDefaults = { maxDurationMs: config.sessions.maxDuration, idleTimeoutMs: config.sessions.idleTimeout }
@@ -98,21 +112,27 @@ export async function startServer(
   })
   const leftovers = await sessions.recover()
   if (leftovers > 0) log.warn({ sessions: leftovers }, 'sessions that an earlier run left over were ended as restart')
-  const reportError = createReportError(() => randomBytes(4).toString('hex'))
+  const reportError = metrics.watchErrors(createReportError(() => randomBytes(4).toString('hex')))
   const engines = {
-    postgres: createPostgresEngine({
-      credentials: createCredentialStore(db, masterKey),
-      audit,
-      reportError,
-      dialTimeoutMs: TARGET_DIAL_TIMEOUT_MS,
-      writeStallMs: config.sessions.writeStallTimeout,
-      now,
-      random: randomBytes,
-    }),
-    tcp: createTcpEngine({
-      ...{ audit, reportError, dialTimeoutMs: TARGET_DIAL_TIMEOUT_MS, now },
-      writeStallMs: config.sessions.writeStallTimeout,
-    }),
+    postgres: metrics.watchEngine(
+      'postgres',
+      createPostgresEngine({
+        credentials: createCredentialStore(db, masterKey),
+        audit,
+        reportError,
+        dialTimeoutMs: TARGET_DIAL_TIMEOUT_MS,
+        writeStallMs: config.sessions.writeStallTimeout,
+        now,
+        random: randomBytes,
+      }),
+    ),
+    tcp: metrics.watchEngine(
+      'tcp',
+      createTcpEngine({
+        ...{ audit, reportError, dialTimeoutMs: TARGET_DIAL_TIMEOUT_MS, now },
+        writeStallMs: config.sessions.writeStallTimeout,
+      }),
+    ),
   }
   const caRotation = createCaRotation({
     ...{ db, masterKey, authority, now },
@@ -155,6 +175,7 @@ export async function startServer(
   const draining = new AbortController()
   const running = new Set<Promise<void>>()
   const serveRoute = (peer: RoutePeer): void => {
+    metrics.admissionBegins(peer.link)
     const served = serveRouteConnection(peer, {
       ...{ access, sessions, engines, audit, reportError, now, log },
       newId: randomUUID,
@@ -166,6 +187,7 @@ export async function startServer(
     ...config.listen,
     ...portIdentity(await authority.serverTls(config.serverNames), authority),
     log,
+    onHandshake: (isGood, seconds) => metrics.handshake(isGood, seconds),
     onConnection: (socket, alpn, transport) => {
       if (alpn === ALPN.web || alpn === ALPN.control) {
         web.handleConnection(socket)
@@ -184,15 +206,34 @@ export async function startServer(
   await refreshCaFile(config, authority, log)
 
   const reaper = startReaper({ sessions, control, db, now, intervalMs: config.sessions.reaperInterval, log })
+  const { retention } = config.audit
+  if (retention !== undefined) opened.defer(keepRetention({ db, audit, retentionMs: retention, now, log }))
+  metrics.askWhenScraped({
+    ...{ db, audit },
+    controlStreams: () => control.size,
+    caExpiry: () =>
+      [authority.cas.user, authority.cas.server].map(({ kind, certificate }) => ({
+        kind,
+        notAfter: certificate.validToDate,
+      })),
+  })
+  health.started({ db, audit })
   audit.record({ event: 'server.start', detail: { version, address: `${port.host}:${port.port}` } })
   log.info({ address: `${port.host}:${port.port}`, cluster: config.cluster, version }, 'the access server listens')
 
   const resources = opened.move()
+  const hurry = new AbortController()
   let stopped: Promise<void> | undefined
   const stop = async (why: string): Promise<void> => {
     log.info({ why }, 'the access server stops')
-    port.stopAccepting()
-    draining.abort()
+    await drain({
+      ...{ delayMs: config.drain.delay, timeoutMs: config.drain.timeout },
+      ...{ health, running, hurry: hurry.signal, log },
+      stopAccepting: () => {
+        port.stopAccepting()
+        draining.abort()
+      },
+    })
     await reaper.stop()
     // Clients are told in their protocol (57P01) before anything is closed under them.
     await sessions.endAll()
@@ -206,7 +247,9 @@ export async function startServer(
     address: `${port.host.includes(':') ? `[${port.host}]` : port.host}:${port.port}`,
     fingerprint: authority.fingerprint,
     oldFingerprint: oldFingerprintOf(authority),
+    operations: operations?.address,
     stop: (why) => (stopped ??= stop(why)),
+    hurry: () => hurry.abort(),
   }
 }
 

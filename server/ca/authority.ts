@@ -46,9 +46,15 @@ export interface Authority {
 
 /**
  * Opens the CAs of an initialised store.
+ * @param onIssued told of each client certificate
  * @throws PosternError `misconfigured` if there are none, or the master key is another one
  */
-export async function openAuthority(db: Db, masterKey: MasterKey, now: Clock): Promise<Authority> {
+export async function openAuthority(
+  db: Db,
+  masterKey: MasterKey,
+  now: Clock,
+  onIssued: (kind: 'user' | 'route') => void = () => undefined,
+): Promise<Authority> {
   let cas = await readCas(db, masterKey)
 
   /** Of one kind, the one that signs first. */
@@ -75,6 +81,7 @@ export async function openAuthority(db: Db, masterKey: MasterKey, now: Clock): P
       },
       user,
     )
+    onIssued(identity.kind)
     return { pem, notAfter, caId: user.id }
   }
 

@@ -23,6 +23,8 @@ export interface ControlStreams extends ControlHub {
   requireRoom(who: { user: string; loginId: string }): void
   /** From now on it hears the news. Call what it returns when it is closed. */
   register(stream: RegisteredStream): () => void
+  /** How many are open. */
+  readonly size: number
   /** Says goodbye to all (1001); resolves when they are closed. */
   close(): Promise<void>
 }
@@ -82,6 +84,10 @@ export function createControlStreams({ limits, log }: { limits: ControlLimits; l
     sessionEnded: ({ loginId, ...session }) => tell([byLogin.get(loginId)], { type: 'session.ended', ...session }),
 
     casChanged: () => tell(byLogin.values(), { type: 'cas.changed' }),
+
+    get size() {
+      return byLogin.size
+    },
 
     async close() {
       const open = [...byLogin.values()]

@@ -27,6 +27,8 @@ export type PublicPortOptions = PortIdentity & {
   port: number
   /** A finished handshake over `transport`; `alpn` is one of ours. The callee owns the socket. */
   onConnection: (socket: tls.TLSSocket, alpn: Alpn, transport: net.Socket) => void
+  /** Told how each handshake ended, and how long after its connection was accepted, in s. */
+  onHandshake?: (isGood: boolean, seconds: number) => void
   log: Logger
 }
 
@@ -66,6 +68,12 @@ export async function openPublicPort(options: PublicPortOptions): Promise<Public
   const { log } = options
   /** By the other end's address, under which the TLS socket above it is known, too. */
   const sockets = new Map<string, net.Socket>()
+  const acceptedAt = new WeakMap<net.Socket, number>()
+  const tellHandshake = (socket: tls.TLSSocket, isGood: boolean): void => {
+    const transport = sockets.get(peerOf(socket))
+    const beginning = transport && acceptedAt.get(transport)
+    if (beginning !== undefined) options.onHandshake?.(isGood, (performance.now() - beginning) / 1000)
+  }
   const common: tls.TlsOptions = {
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     // Runs for every ClientHello; what the peek chose must be what TLS agrees on, or a client could be served without
@@ -81,12 +89,14 @@ export async function openPublicPort(options: PublicPortOptions): Promise<Public
   })
   for (const [server, kind] of [[web, 'web'] as const, [route, 'route'] as const]) {
     server.on('secureConnection', (socket) => {
+      tellHandshake(socket, true)
       const chosen = typeof socket.alpnProtocol === 'string' ? listenerFor([socket.alpnProtocol]) : undefined
       const transport = sockets.get(peerOf(socket))
       if (chosen?.listener === kind && transport) options.onConnection(socket, chosen.alpn, transport)
       else socket.destroy()
     })
     server.on('tlsClientError', (error, socket) => {
+      tellHandshake(socket, false)
       log.debug({ err: error, address: socket.remoteAddress }, 'TLS handshake failed')
       socket.destroy()
     })
@@ -97,6 +107,7 @@ export async function openPublicPort(options: PublicPortOptions): Promise<Public
     keepAlive(socket)
     const peer = peerOf(socket)
     sockets.set(peer, socket)
+    acceptedAt.set(socket, performance.now())
     socket.once('close', () => {
       if (sockets.get(peer) === socket) sockets.delete(peer)
     })

@@ -181,7 +181,8 @@ function asRefusal(
   { reportError, stopping }: Pick<RouteConnectionOptions, 'reportError' | 'stopping'>,
   log: Logger,
 ): PosternError {
-  if (error instanceof PosternError && error.kind !== 'internal') return error
+  // A misconfiguration is for the administrator: its text names files of the server.
+  if (error instanceof PosternError && error.kind !== 'internal' && error.code !== 'misconfigured') return error
   if (error instanceof SessionEnded) return new PosternError('session_ended', error.message)
   if (stopping.aborted)
     return new PosternError('server_unreachable', 'the access server is shutting down; connect again in a moment')

@@ -67,6 +67,13 @@ describe('E3: what is wrong is named', () => {
       'sessions: { idelTimeout: 5m }',
       'unknown key sessions.idelTimeout; did you mean idleTimeout?',
     ],
+    [
+      'metrics for everybody',
+      'metrics: { listen: 0.0.0.0:3444 }',
+      'metrics.listen: 0.0.0.0 is not loopback, and whoever reaches it reads the metrics without a login; say metrics.exposed: true',
+    ],
+    ['a retention that is no days', 'audit: { retention: 12h }', 'audit.retention: how many days events are kept'],
+    ['a drain of two hours', 'drain: { timeout: 2h }', 'drain.timeout: "2h" is not a duration such as 0s, 30s or 10m'],
     ['a list', '- cluster', 'settings are a list of KEY: VALUE'],
     ['no YAML', 'cluster: "main', 'this is not YAML'],
   ])('%s', async (_what, yaml, text) => {
@@ -102,8 +109,21 @@ it('an empty file means the defaults', async () => {
       ...{ idleTimeout: 30 * 60_000, maxDuration: null, reaperInterval: 60_000 },
       writeStallTimeout: 5 * 60_000,
     },
+    audit: {},
+    metrics: { exposed: false },
+    drain: { delay: 0, timeout: 0 },
     log: { level: 'info' },
   })
+})
+
+it('E3: metrics may be said to be for others too; a retention is days, a drain may wait for nothing', async () => {
+  const config = await load(
+    'metrics: { listen: 0.0.0.0:3444, exposed: true }\naudit: { retention: 90d }\ndrain: { delay: 5s, timeout: 0s }',
+  )
+  expect(config.metrics.listen).toEqual({ host: '0.0.0.0', port: 3444 })
+  expect([config.audit.retention, config.drain]).toEqual([90 * 86_400_000, { delay: 5000, timeout: 0 }])
+  for (const host of ['localhost', '127.0.0.1', '127.1.2.3', '"[::1]'])
+    expect((await load(`metrics: { listen: ${host}:0${host.startsWith('"') ? '"' : ''} }`)).metrics.exposed).toBe(false)
 })
 
 it('a full file is read, paths from its folder; flags win', async () => {

@@ -25,7 +25,10 @@ export function postgresErrorFor(error: unknown, context: ErrorContext): Buffer 
 function stateFor({ code, kind }: PosternError): Sqlstate {
   if (code === 'gateway_password_wrong') return SQLSTATE.invalidPassword
   if (code === 'session_limit' || code === 'connection_limit') return SQLSTATE.tooManyConnections
-  return kind === 'unreachable' ? SQLSTATE.connectionFailure : SQLSTATE.invalidAuthorization
+  if (code === 'session_ended') return SQLSTATE.adminShutdown
+  if (kind === 'unreachable') return SQLSTATE.connectionFailure
+  if (kind === 'protocol') return SQLSTATE.protocolViolation
+  return kind === 'internal' ? SQLSTATE.internalError : SQLSTATE.invalidAuthorization
 }
 
 const LOGIN_OUTCOMES: Partial<Record<ErrorCode, ExpiredSession['outcome']>> = {
