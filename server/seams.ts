@@ -66,8 +66,12 @@ export interface SessionControl {
   endRoute(routeId: string, reason: SessionEndReason, by?: string): Promise<string | null>
   endLogin(loginId: string, reason: SessionEndReason, by?: string): Promise<void>
   endUser(user: string, reason: SessionEndReason, by?: string): Promise<void>
-  /** After a change of roles, grants or resources: ends the sessions whose route is not allowed any more, as *revoked*. */
-  endDisallowed(by?: string): Promise<void>
+  /**
+   * After a change of roles, grants or resources: ends the sessions whose route is not allowed any more, as *revoked*; the others go
+   * on within the limits of now.
+   * @param users whom the change concerns
+   */
+  endDisallowed(by?: string, users?: ReadonlySet<string> | 'all'): Promise<void>
 }
 
 /** A session that has its ended record, as its person is told of it. */

@@ -12,7 +12,7 @@ import { answerError } from '../web/answer-error.ts'
 import { authenticateRequest, peerOf } from '../web/authenticate.ts'
 import type { Actor, ApiParts } from '../web/endpoint.ts'
 import { endWithAnswer } from '../web/http-answer.ts'
-import { untilAborted } from '../web/until-aborted.ts'
+import { untilAborted } from '../until-aborted.ts'
 import type { ControlStreams, RegisteredStream } from './hub.ts'
 import { CONTROL_TIMINGS, openStream, type ControlTimings } from './stream.ts'
 

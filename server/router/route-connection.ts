@@ -16,7 +16,7 @@ import {
   type RouteAccess,
 } from '../seams.ts'
 import type { SessionLease, Sessions } from '../sessions/sessions.ts'
-import { untilAborted } from '../web/until-aborted.ts'
+import { untilAborted } from '../until-aborted.ts'
 
 export type RouteConnectionOptions = {
   access: AccessCheck

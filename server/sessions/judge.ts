@@ -28,8 +28,8 @@ export type JudgeOptions = Clocks & {
 export interface Judge {
   /** Ends it when a clock reaches one of its limits. Called again whenever its limits may have changed. */
   watch(live: Live): void
-  /** Ends, as *revoked*, all whose route is not allowed any more; the others go on within the limits of now. */
-  judgeAll(by?: string): Promise<void>
+  /** Ends, as *revoked*, all (or those of these people) whose route is not allowed any more; the others go on within the limits of now. */
+  judgeAll(by?: string, users?: ReadonlySet<string> | 'all'): Promise<void>
   /** What the reaper does each time. */
   round(): Promise<void>
 }
@@ -114,8 +114,8 @@ export function createJudge({ db, access, control, living, end, log, ...clocks }
   return {
     watch,
 
-    async judgeAll(by) {
-      const all = living()
+    async judgeAll(by, users = 'all') {
+      const all = living().filter(({ route }) => users === 'all' || users.has(route.user))
       for (let first = 0; first < all.length; first += AT_ONCE)
         await Promise.all(all.slice(first, first + AT_ONCE).map((live) => judge(live, causeOf('revoked', { by }))))
     },

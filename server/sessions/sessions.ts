@@ -179,7 +179,7 @@ export function createSessions(options: SessionsOptions): Sessions {
 
     endLogin: (loginId, reason, by) => endWhere((live) => live.route.loginId === loginId, reason, by),
     endUser: (user, reason, by) => endWhere((live) => live.route.user === user, reason, by),
-    endDisallowed: (by) => judge.judgeAll(by),
+    endDisallowed: (by, users) => judge.judgeAll(by, users),
 
     isActive: (sessionId) => {
       const live = byId.get(sessionId)

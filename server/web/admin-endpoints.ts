@@ -80,7 +80,7 @@ async function apply(request: ApiRequest & { actor: Actor }, documents: readonly
   // The kills do not wait for the log, the answer waits for both.
   await Promise.all([
     ...endedLogins.map(({ loginId }) => parts.sessions.endLogin(loginId, 'revoked', actor.user)),
-    changes.some(({ kind }) => kind !== 'user') ? parts.sessions.endDisallowed(actor.user) : undefined,
+    changes.some(({ kind }) => kind !== 'user') ? parts.sessions.endDisallowed(actor.user, concerned) : undefined,
     parts.audit.flush(),
   ])
   return { applied }
@@ -111,7 +111,7 @@ function removal(path: string, kind: AdminDocument['kind']): Endpoint {
       await Promise.all([
         removed.kind === 'user'
           ? parts.sessions.endUser(removed.name, 'revoked', actor.user)
-          : parts.sessions.endDisallowed(actor.user),
+          : parts.sessions.endDisallowed(actor.user, concerned),
         parts.audit.flush(),
       ])
       return {}

@@ -18,7 +18,7 @@ import { authenticateRequest, authoriseRequest, peerOf } from './authenticate.ts
 import type { Actor, ApiParts, Endpoint } from './endpoint.ts'
 import { ENDPOINTS } from './endpoints.ts'
 import { endWithAnswer } from './http-answer.ts'
-import { untilAborted } from './until-aborted.ts'
+import { untilAborted } from '../until-aborted.ts'
 
 /** Largest body, in bytes. */
 const BODY_MAX_BYTES = 1024 * 1024

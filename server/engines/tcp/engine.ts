@@ -6,6 +6,7 @@ import { PosternError } from '../../../shared/errors.ts'
 import { linkOf, type Link } from '../../../link/link.ts'
 import { WRITE_STALL_MS, watchForStall } from '../../../link/write-stall.ts'
 import type { AuditLog, Clock, Engine, EngineConnection, ReportError } from '../../seams.ts'
+import { untilAborted } from '../../until-aborted.ts'
 import { connectToTarget } from '../target-socket.ts'
 
 export type TcpEngineOptions = {
@@ -73,7 +74,7 @@ async function reachTarget(
   let socket: Socket | undefined
   try {
     socket = await connectToTarget(access.resource.address, AbortSignal.any([isOver, deadline]))
-    await session.markActive()
+    await untilAborted(session.markActive(), AbortSignal.any([isOver, deadline]))
     isOver.throwIfAborted()
     return socket
   } catch (cause) {

@@ -1,4 +1,4 @@
-// Work with a deadline, for handlers whose own waits (the store's) take no signal. Called by web-app.ts and server/control.
+// Work with a deadline, for what takes no signal itself (the store). Called by the web API, control streams, the router and engines.
 
 /** The answer, or the signal's reason: a handler that hangs on the store must not keep its client waiting. */
 export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
