@@ -44,8 +44,11 @@ function measuresFor({ directory }: Ground, sizes: Sizes): Measure[] {
   const connect = (atOnce: number): Measure => ({
     id: `connect-${atOnce}`,
     run: async (way) => {
+      const before = await cpuSecondsOf(way.pids)
       const { count, seconds } = await load(directory, way, ['connect', atOnce, sizes.connectMs, 0])
-      return { [`connect-${atOnce}`]: count / seconds }
+      const cpuMs = ((await cpuSecondsOf(way.pids)) - before) * 1000
+      const row = `connect-${atOnce}`
+      return { [row]: count / seconds, ...(way.pids.length > 0 ? { [`${row}-cpu`]: cpuMs / count } : {}) }
     },
   })
   return [

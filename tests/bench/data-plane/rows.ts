@@ -37,6 +37,10 @@ const bulk = (id: string, title: string): Row[] => [
   { id: `${id}-cpu`, title: `${title}: CPU`, unit: 's/GB', better: 'lower', digits: 2 },
 ]
 const perConnection = { informationOnly: ['ssh'] } as const
+const newConnections = (id: string, title: string): Row[] => [
+  { id, title, unit: '1/s', better: 'higher', digits: 0, ...perConnection },
+  { id: `${id}-cpu`, title: `${title}: CPU`, unit: 'ms each', better: 'lower', digits: 2, ...perConnection },
+]
 
 const ROWS: readonly Row[] = [
   ...bulk('up-1', 'upload, 1 connection'),
@@ -52,22 +56,8 @@ const ROWS: readonly Row[] = [
     isOverDirect: true,
   },
   { id: 'ping-p99', title: '… added p99', unit: 'µs', better: 'lower', digits: 0, isOverDirect: true },
-  {
-    id: 'connect-1',
-    title: 'new connections, 1 at a time',
-    unit: '1/s',
-    better: 'higher',
-    digits: 0,
-    ...perConnection,
-  },
-  {
-    id: 'connect-32',
-    title: 'new connections, 32 at once',
-    unit: '1/s',
-    better: 'higher',
-    digits: 0,
-    ...perConnection,
-  },
+  ...newConnections('connect-1', 'new connections, 1 at a time'),
+  ...newConnections('connect-32', 'new connections, 32 at once'),
   {
     id: 'first-byte-p50',
     title: 'first byte of a new connection, p50',
