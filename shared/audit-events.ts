@@ -83,12 +83,7 @@ export const AUDIT_EVENT_CATALOGUE: Record<AuditEventName, AuditEventDefinition>
   'login.ended': {
     when: 'a login was ended before its time; `by` is the administrator, if it was one',
     always: ['user', 'login'],
-    detail: z.strictObject({
-      reason: z.string(),
-      everywhere: z.boolean().optional(),
-      by: z.string().optional(),
-      why: z.string().optional(),
-    }),
+    detail: z.strictObject({ reason: z.string(), everywhere: z.boolean().optional(), by: z.string().optional() }),
     written: 'first',
   },
   'account.change': {
@@ -120,7 +115,11 @@ export const AUDIT_EVENT_CATALOGUE: Record<AuditEventName, AuditEventDefinition>
   'session.end': {
     when: 'it ended, once; `by` is the person who ended it, if it was one; `why` says which limit, if it was one',
     always: ofSession,
-    detail: z.strictObject({ reason: z.enum(SESSION_END_REASONS), by: z.string().optional() }),
+    detail: z.strictObject({
+      reason: z.enum(SESSION_END_REASONS),
+      by: z.string().optional(),
+      why: z.string().optional(),
+    }),
     written: 'first',
   },
   'session.end.asked': {

@@ -231,6 +231,7 @@ describe('what it says', () => {
       resource: 'orders',
       account: 'reader',
       reason: 'terminated',
+      by: null,
     })
     await audit.close()
   })
