@@ -112,6 +112,12 @@ export const AUDIT_EVENT_CATALOGUE: Record<AuditEventName, AuditEventDefinition>
     written: 'first',
   },
   'session.active': { when: 'its target was reached', always: ofSession, detail: nothing, written: 'batched' },
+  'session.end.asked': {
+    when: 'a person asked for the end of a session, before it happens; `of` is whose it is, `reason` how it will end unless something else was first',
+    always: [...ofSession, 'address'],
+    detail: z.strictObject({ of: z.string(), reason: z.enum(SESSION_END_REASONS) }),
+    written: 'first',
+  },
   'session.end': {
     when: 'it ended, once; `by` is the person who ended it, if it was one; `why` says which limit, if it was one',
     always: ofSession,

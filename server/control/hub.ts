@@ -78,8 +78,7 @@ export function createControlStreams({ limits, log }: { limits: ControlLimits; l
       tell(concerned, { type: 'access.changed' })
     },
 
-    sessionStarted: ({ loginId, ...session }) =>
-      tell([byLogin.get(loginId)], { type: 'session.started', ...session }),
+    sessionStarted: ({ loginId, ...session }) => tell([byLogin.get(loginId)], { type: 'session.started', ...session }),
 
     sessionEnded: ({ loginId, ...session }) => tell([byLogin.get(loginId)], { type: 'session.ended', ...session }),
 

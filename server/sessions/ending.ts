@@ -72,7 +72,7 @@ export function createEnding({ records, control, recordTimeoutMs, onOver, log }:
     onOver(live)
     live.controller.abort(new SessionEnded(reason, why))
     const { loginId, resource, account } = live.route
-    control?.sessionEnded({ sessionId: live.id, loginId, resource, account, reason, by: live.cause?.by ?? null })
+    control?.sessionEnded({ sessionId: live.id, loginId, resource, account, reason, by: live.cause.by })
     return reason
   }
 

@@ -32,7 +32,7 @@ afterAll(async () => {
   await cluster.close()
 })
 
-const work = async (sql: string): Promise<Kept> => {
+const work = (sql: string): Kept => {
   const child = keepPsql(gateway.url)
   psqls.push(child)
   child.write(`${sql}\n`)
@@ -49,7 +49,7 @@ describe('sessions in the app', () => {
       await page.getByRole('link', { name: /^Sessions/ }).click()
       await page.getByText('No live session').waitFor()
       // It comes by itself.
-      const child = await work("select 'from psql', count(*) from orders;\n\\set VERBOSITY verbose")
+      const child = work("select 'from psql', count(*) from orders;\n\\set VERBOSITY verbose")
       await page.getByRole('main').getByRole('heading', { name: 'orders as reader' }).waitFor()
       await page
         .getByRole('list', { name: 'Statements' })
@@ -74,7 +74,7 @@ describe('sessions in the app', () => {
     'W1: a viewer sees everyone’s and cannot end it; an administrator can, and its owner reads who did',
     { timeout: 120_000 },
     async () => {
-      const child = await work("select 'still here';")
+      const child = work("select 'still here';")
       await child.waitFor(/still here/)
       const homes = await Promise.all([cluster.newHome(), cluster.newHome()])
       await cluster.login(homes[0], CAROL)
@@ -106,6 +106,7 @@ describe('sessions in the app', () => {
       const dialog = other.page.getByRole('dialog', { name: 'End the session of alice?' })
       await dialog.getByText(/alice is told that an administrator ended it/).waitFor()
       await dialog.getByRole('button', { name: 'End session' }).click()
+      await other.page.getByText('The session has ended.').waitFor()
       child.write('select 1;\n')
       expect((await child.ended).stderr).toMatch(/FATAL: .*administrator/)
       await page.locator('#session-page').getByText('root, an administrator, ended it.').waitFor()

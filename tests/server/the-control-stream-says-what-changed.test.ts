@@ -223,7 +223,7 @@ describe('what it says', () => {
       log,
     })
     const { session } = await sessions.open(limited({ routeId: 'route-1', loginId: alice.loginId }), '127.0.0.1:1')
-    await sessions.end(session.id, 'terminated')
+    await sessions.end(session.id, 'terminated', 'root')
     expect(await stream.next('session.ended')).toEqual({
       v: 1,
       type: 'session.ended',
@@ -231,7 +231,7 @@ describe('what it says', () => {
       resource: 'orders',
       account: 'reader',
       reason: 'terminated',
-      by: null,
+      by: 'root',
     })
     await audit.close()
   })

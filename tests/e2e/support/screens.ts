@@ -204,6 +204,22 @@ export const SCREENS: readonly Screen[] = [
     },
   },
   {
+    name: 'sessions',
+    async show({ page }) {
+      await page.keyboard.press('Escape')
+      await go(page, /^Sessions/)
+      await page.getByRole('main').getByRole('heading', { name: 'orders as reader' }).waitFor()
+      await page.getByRole('list', { name: 'Statements' }).getByText('generate_series').first().waitFor()
+    },
+  },
+  {
+    name: 'session-end',
+    async show({ page }) {
+      await page.getByRole('button', { name: 'End session' }).click()
+      await page.getByRole('dialog', { name: 'End this session?' }).waitFor()
+    },
+  },
+  {
     name: 'settings',
     async show({ page }) {
       await page.keyboard.press('Escape')
