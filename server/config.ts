@@ -156,6 +156,11 @@ const KNOWN_KEYS: Record<string, string[]> = {
   store: Object.keys(PostgresStore.shape),
 }
 
+/** Every setting, `section.key`: docs/operations.md has each of them. */
+export const SETTING_KEYS: readonly string[] = Object.keys(Settings.shape).flatMap((key) =>
+  KNOWN_KEYS[key] === undefined ? [key] : KNOWN_KEYS[key].map((inner) => `${key}.${inner}`),
+)
+
 export type ServerConfig = Omit<
   z.output<typeof Settings>,
   'store' | 'serverNames' | 'dataDir' | 'masterKeyFile' | 'log' | 'oidc'

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
 import { exitCodeOf, PosternError } from '../shared/errors.ts'
 import { loadConfig, type ConfigOverrides } from './config.ts'
+import { backUp } from './backup.ts'
 import { initialise } from './init.ts'
 import { startServer } from './start.ts'
 
@@ -111,6 +112,21 @@ settingsFlags(program.command('start'))
     await server.stop(why)
     // The process ends by itself now: anything else that held the loop would be a leak.
     if (flags.stopWithParent) process.stdin.destroy()
+  })
+
+program
+  .command('backup')
+  .description(
+    'Copies the SQLite store as it is now into a new file, also while the server runs. Without the master key.',
+  )
+  .addOption(new Option('--config <file>', 'settings, one YAML file'))
+  .addOption(new Option('--data <dir>', 'data directory (default: the setting dataDir)'))
+  .requiredOption('--to <file>', 'the copy; there must be no such file yet')
+  .addHelpText('after', '\nExample:\n  postern server backup --data /var/lib/postern --to /backup/postern-1.sqlite')
+  .action(async (flags: Flags & { to: string }) => {
+    const config = loadConfig(flags.config, overridesOf(flags))
+    await backUp(config, flags.to)
+    print(`${flags.to} is a copy of the store. The master key is not in it: keep ${config.masterKeyFile} elsewhere.`)
   })
 
 /** One process has all roles for now: anything else would silently lack what it was asked to leave out. */

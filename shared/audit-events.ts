@@ -128,12 +128,6 @@ export const AUDIT_EVENT_CATALOGUE: Record<AuditEventName, AuditEventDefinition>
     }),
     written: 'first',
   },
-  'session.end.asked': {
-    when: 'somebody asked for the end of a session; `of` is whose it is, `reason` what it is to end as',
-    always: ['user', 'login', 'session', 'resource', 'account', 'address'],
-    detail: z.strictObject({ of: z.string(), reason: z.enum(['cancelled', 'terminated']) }),
-    written: 'first',
-  },
   'connection.open': {
     when: 'a client connection was let in',
     always: ofConnection,

@@ -127,3 +127,21 @@ describe('W1: permission levels', () => {
     expect((await apply({ kind: 'grant', user: 'p-editor', role: 'readers' })).status).toBe(403)
   })
 })
+
+it('W2: without the store no endpoint lets anybody through: 503 for everybody who is signed in, 401 for nobody', async () => {
+  const own = await startTestServer()
+  const root = await own.setUp()
+  await own.store.close()
+  for (const { method, path, access } of ENDPOINTS) {
+    const request = [method, path.replace(/:\w+/g, 'x')] as const
+    const signedIn = await own.call(...request, { credentials: root, ...(method === 'POST' ? { raw: BROKEN } : {}) })
+    if (access === 'anonymous')
+      expect([...request, [200, 400, 503].includes(signedIn.status)]).toEqual([...request, true])
+    else {
+      expect([...request, signedIn.status, signedIn.body.error.code]).toEqual([...request, 503, 'internal'])
+      const nobody = await own.call(...request, method === 'POST' ? { raw: BROKEN } : {})
+      expect([...request, nobody.status]).toEqual([...request, 401])
+    }
+  }
+  await own.close()
+})

@@ -214,7 +214,9 @@ export async function startTestServer(
       endDisallowed: () => Promise.resolve(void sessionEnds.push('endDisallowed')),
     },
     audit: { record: (entry) => void audit.push(entry), flush: () => Promise.resolve() },
-    auditReader: { query: (_query, signal) => onAuditQuery.wait(signal).then(() => ({ events: [], upTo: 0, more: false })) },
+    auditReader: {
+      query: (_query, signal) => onAuditQuery.wait(signal).then(() => ({ events: [], upTo: 0, more: false })),
+    },
     reportError: (code, cause, log) => {
       log.error({ err: cause, code }, 'reported')
       return `error-${++errorIds}`
