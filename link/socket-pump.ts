@@ -110,7 +110,7 @@ class OneWay {
     if (from.destroyed) return
     if (from.readableEnded) process.nextTick(this.#onEnd)
     else from.once('end', this.#onEnd)
-    from.once('close', () => bigOnes.delete(this))
+    from.once('close', () => overlook(this))
     takeSeat(this.#seat, from, this.#slot.bytes, this.#next, this.#onRead)
     // What the stream holds; and everything, should a Node ever pass over the fields that were just set.
     from.on('data', this.#onStreamed)
@@ -167,8 +167,7 @@ class OneWay {
   #grow(size: number): void {
     if (this.#size >= MOST_BYTES) return
     this.#size = Math.max(this.#size, Math.min(size, MOST_BYTES))
-    bigOnes.add(this)
-    lookAtBigOnes()
+    keepAnEyeOn(this)
   }
 
   #takeSlot(): void {
@@ -214,13 +213,18 @@ class OneWay {
 const bigOnes = new Set<OneWay>()
 let timer: NodeJS.Timeout | undefined
 
-function lookAtBigOnes(): void {
+function keepAnEyeOn(one: OneWay): void {
+  bigOnes.add(one)
   timer ??= setInterval(() => {
-    for (const one of bigOnes) if (one.shrink()) bigOnes.delete(one)
-    if (bigOnes.size > 0) return
-    clearInterval(timer)
-    timer = undefined
+    for (const each of bigOnes) if (each.shrink()) overlook(each)
   }, SILENCE_MS).unref()
+}
+
+function overlook(one: OneWay): void {
+  bigOnes.delete(one)
+  if (bigOnes.size > 0) return
+  clearInterval(timer)
+  timer = undefined
 }
 
 /** The fields of a socket that hold the buffer that is read into, the function that names the next, and the one that is told. */
