@@ -58,6 +58,7 @@ async function dialNow(options: DialOptions): Promise<DialedRoute> {
       address: cluster.address,
       alpn,
       context: certificate.contextFor(cluster.caPems),
+      isResumable: true,
       signal,
     })
     const link = linkOf(socket, transport)
