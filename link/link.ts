@@ -1,6 +1,6 @@
 // Link: the duplex byte channel that gateways and engines are given, whatever carries the bytes (a socket, TLS, later a
 // multiplexed tunnel or an agent's stream). Half-close is kept, back-pressure is the stream's.
-import { Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { finished } from 'node:stream/promises'
 import type { Duplex } from 'node:stream'
 import { carryFast } from './socket-pump.ts'
@@ -77,9 +77,10 @@ export function linkOf(stream: Duplex, transport: Duplex = stream): Link {
 }
 
 function resetTransport(transport: Duplex): void {
-  if (!(transport instanceof Socket) || transport.destroyed) return
+  // A stream of a tunnel can be reset as a socket can.
+  if (!('resetAndDestroy' in transport) || transport.destroyed) return
   try {
-    transport.resetAndDestroy()
+    ;(transport as Socket).resetAndDestroy()
   } catch {
     // Not on TCP (a Unix socket, TLS on its own): closing is all there is.
     transport.destroy()

@@ -22,7 +22,8 @@ import { createTcpEngine } from './engines/tcp/engine.ts'
 import { createReportError } from './report-error.ts'
 import { openPublicPort, type PortIdentity } from './router/public-port.ts'
 import { linkOf } from '../link/link.ts'
-import { serveRouteConnection } from './router/route-connection.ts'
+import { serveRouteConnection, type RoutePeer } from './router/route-connection.ts'
+import { serveRouteTunnel } from './router/route-tunnel.ts'
 import type { Clock } from './seams.ts'
 import { startReaper } from './sessions/reaper.ts'
 import { createSessions } from './sessions/sessions.ts'
@@ -146,7 +147,17 @@ export async function startServer(
   opened.defer(() => web.close())
 
   const stopping = new AbortController()
+  /** Comes before it: nothing new from then on. */
+  const draining = new AbortController()
   const running = new Set<Promise<void>>()
+  const serveRoute = (peer: RoutePeer): void => {
+    const served = serveRouteConnection(peer, {
+      ...{ access, sessions, engines, audit, reportError, now, log },
+      newId: randomUUID,
+      stopping: stopping.signal,
+    }).finally(() => running.delete(served))
+    running.add(served)
+  }
   const port = await openPublicPort({
     ...config.listen,
     ...portIdentity(await authority.serverTls(config.serverNames), authority),
@@ -156,17 +167,13 @@ export async function startServer(
         web.handleConnection(socket)
         return
       }
+      if (alpn === ALPN.tunnel) {
+        void serveRouteTunnel({ socket, transport }, { serve: serveRoute, draining: draining.signal, log })
+        return
+      }
       const address = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`
       const certificate = socket.getPeerX509Certificate()?.raw
-      const served = serveRouteConnection(
-        { link: linkOf(socket, transport), certificate, alpn, address },
-        {
-          ...{ access, sessions, engines, audit, reportError, now, log },
-          newId: randomUUID,
-          stopping: stopping.signal,
-        },
-      ).finally(() => running.delete(served))
-      running.add(served)
+      serveRoute({ link: linkOf(socket, transport), certificate, alpn, address })
     },
   })
   opened.defer(() => port.destroy())
@@ -181,6 +188,7 @@ export async function startServer(
   const stop = async (why: string): Promise<void> => {
     log.info({ why }, 'the access server stops')
     port.stopAccepting()
+    draining.abort()
     await reaper.stop()
     // Clients are told in their protocol (57P01) before anything is closed under them.
     await sessions.endAll()

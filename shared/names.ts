@@ -36,6 +36,8 @@ export const ALPN = {
   postgresCancel: 'postern-postgres-cancel',
   /** Anything behind a HOST:PORT, byte for byte (DB6). */
   tcp: 'postern-tcp',
+  /** Many streams over one connection, each for one of the protocols (link/tunnel). */
+  tunnel: 'postern-tunnel',
 } as const
 export type Alpn = (typeof ALPN)[keyof typeof ALPN]
 

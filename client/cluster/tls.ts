@@ -107,6 +107,10 @@ const DATE_ERRORS: readonly string[] = ['CERT_NOT_YET_VALID', 'CERT_HAS_EXPIRED'
 export const isDateError = (error: unknown): boolean =>
   error instanceof PosternError && error.code === 'server_untrusted' && DATE_ERRORS.includes(codeOf(error.cause))
 
+/** Whether the server said that it does not know the ALPN name: an older one, which answers to others. */
+export const isWithoutAlpn = (error: unknown): boolean =>
+  error instanceof PosternError && codeOf(error.cause) === 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL'
+
 function explainTlsError(error: Error, address: Address): PosternError {
   const code = codeOf(error)
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {

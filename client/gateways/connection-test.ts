@@ -46,7 +46,9 @@ export async function testConnection(gateway: Gateway, renewal: Renewal, signal:
     const { link } = await step('access server', async () => {
       const { cluster, clock } = profile
       const { alpn } = protocol
-      const value = await dialRoute({ cluster, alpn, certificate, noteServerTime: clock.note, signal: bound })
+      const { tunnels } = gateway
+      const dialing = { cluster, alpn, certificate, tunnels, noteServerTime: clock.note, signal: bound }
+      const value = await dialRoute(dialing)
       // Its session ends with the gateway like all others.
       gateway.usedRouteIds.add(certificate.identity.routeId)
       return { value, text: profile.cluster.address.text }

@@ -8,6 +8,7 @@ import { watchForStall } from '../../link/write-stall.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { Alpn } from '../../shared/names.ts'
 import { dialRoute, type DialedRoute } from '../cluster/dial.ts'
+import type { RouteTunnels } from '../cluster/route-tunnels.ts'
 import type { Profile } from '../profiles/profile.ts'
 import type { Wanting } from '../renewal/login-requests.ts'
 import type { Renewal } from '../renewal/renewal.ts'
@@ -27,6 +28,7 @@ export type ConnectionContext = {
   renewal: Renewal
   route: Route
   protocol: GatewayProtocol
+  tunnels: RouteTunnels
   checkLocalUser: CheckLocalUser
   /** For the client to say what it wants, where its protocol makes it speak first; in ms. */
   openingDeadlineMs: number
@@ -175,7 +177,7 @@ async function dialWithGoodCertificate(
 }
 
 async function dial(
-  { profile, onDialed }: ConnectionContext,
+  { profile, tunnels, onDialed }: ConnectionContext,
   alpn: Alpn,
   certificate: RouteCertificate,
   signal: AbortSignal,
@@ -183,7 +185,7 @@ async function dial(
   try {
     const { cluster, clock } = profile
     const elapsed = startStopwatch()
-    const dialed = await dialRoute({ cluster, alpn, certificate, noteServerTime: clock.note, signal })
+    const dialed = await dialRoute({ cluster, alpn, certificate, tunnels, noteServerTime: clock.note, signal })
     onDialed(elapsed())
     profile.noteReached()
     return dialed

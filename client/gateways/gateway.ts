@@ -8,6 +8,7 @@ import type { GatewayDetail } from '../../shared/app-state.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { ResourceProtocol } from '../../shared/names.ts'
 import type { GatewayState, GatewayView } from '../../shared/rpc.ts'
+import { RouteTunnels } from '../cluster/route-tunnels.ts'
 import type { Profile } from '../profiles/profile.ts'
 import type { LoginRequests, Wanting } from '../renewal/login-requests.ts'
 import type { Renewal } from '../renewal/renewal.ts'
@@ -79,6 +80,8 @@ export class Gateway {
   /** Routes that connections went over since it was opened (each login has its own): their sessions end with the gateway. */
   readonly usedRouteIds = new Set<string>()
   readonly traffic = new Traffic(() => this.#options.now())
+  /** What its connections go over, where the server knows such a thing. */
+  readonly tunnels: RouteTunnels
   readonly #options: GatewayOptions
   readonly #log: Logger
   readonly #connections = new Map<Promise<void>, AbortController>()
@@ -121,6 +124,7 @@ export class Gateway {
     this.setPassword(options.password)
     this.#openedAtMs = options.now()
     this.#log = options.log.child({ gateway: this.id, resource })
+    this.tunnels = new RouteTunnels({ support: profile.tunnelSupport, now: options.now, log: this.#log })
     this.#states = new MachineRun(GATEWAY_MACHINE, this.#facts, options.noteStep)
   }
 
@@ -310,6 +314,7 @@ export class Gateway {
     const ending = [...this.#connections]
     for (const [, end] of ending) end.abort(reason)
     await Promise.all(ending.map(([connection]) => connection))
+    this.tunnels.drain()
   }
 
   /** Frees the port and ends all connections at once. Idempotent; resolves when they are over. */
@@ -317,6 +322,7 @@ export class Gateway {
     this.#listenerState = 'closed'
     this.#doors.stop()
     await this.endConnections(reason)
+    this.tunnels.close()
     this.#changed()
   }
 
@@ -342,6 +348,7 @@ export class Gateway {
       renewal,
       route: this.route,
       protocol: this.protocol,
+      tunnels: this.tunnels,
       // Who may open the socket's file is its owner.
       checkLocalUser: door === 'port' ? checkLocalUser : () => Promise.resolve('owner'),
       openingDeadlineMs,

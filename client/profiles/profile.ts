@@ -9,6 +9,7 @@ import { callApi } from '../cluster/api.ts'
 import { createServerClock, type ServerClock } from '../cluster/clock.ts'
 import type { ApiRequest } from '../cluster/exchange.ts'
 import { fingerprintOf } from '../cluster/ca.ts'
+import { unknownTunnelSupport } from '../cluster/route-tunnels.ts'
 import type { HeardTrust } from '../cluster/trust-news.ts'
 import { SingleFlight } from '../renewal/single-flight.ts'
 import { MachineRun, type NoteStep } from '../state-machine.ts'
@@ -31,6 +32,8 @@ type Signing = { user: string; level: StoredProfile['level']; totp: boolean; cer
 export class Profile {
   readonly name: string
   readonly clock: ServerClock
+  /** Whether its server knows tunnels, as far as gateways have found out. */
+  readonly tunnelSupport = unknownTunnelSupport()
   readonly #dir: string
   readonly #keys: KeyProtection
   readonly #now: () => number

@@ -45,7 +45,7 @@ export interface PublicPort {
   destroy(): Promise<void>
 }
 
-const ROUTE_ALPN: readonly Alpn[] = [ALPN.control, ALPN.postgres, ALPN.postgresCancel, ALPN.tcp]
+const ROUTE_ALPN: readonly Alpn[] = [ALPN.control, ALPN.tunnel, ALPN.postgres, ALPN.postgresCancel, ALPN.tcp]
 
 const peerOf = (socket: net.Socket): string => `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`
 

@@ -1,7 +1,7 @@
 // One connection on a protocol's ALPN name, from the handshake to its engine: certificate → identity, login, route → role and
 // grant → session → engine, which says ok in the preamble. Every refusal is said in the preamble (C5), logged, and audited.
 import type { Logger } from 'pino'
-import { ALPN, PROTOCOL_VERSION, type Alpn, type ResourceProtocol } from '../../shared/names.ts'
+import { ALPN, PROTOCOL_VERSION, type ResourceProtocol } from '../../shared/names.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { Link } from '../../link/link.ts'
 import { encodePreamble } from '../../link/preamble.ts'
@@ -31,7 +31,7 @@ export type RouteConnectionOptions = {
   log: Logger
 }
 
-const PROTOCOL_OF: Partial<Record<Alpn, ResourceProtocol>> = {
+const PROTOCOL_OF: Readonly<Record<string, ResourceProtocol | undefined>> = {
   [ALPN.postgres]: 'postgres',
   [ALPN.postgresCancel]: 'postgres',
   [ALPN.tcp]: 'tcp',
@@ -51,7 +51,8 @@ export type RoutePeer = {
   link: Link
   /** DER; undefined: it presented none. */
   certificate: Buffer | undefined
-  alpn: Alpn
+  /** The protocol's ALPN name: of the handshake, or as a stream of a tunnel was opened for (then it may be any name). */
+  alpn: string
   /** Where it comes from, HOST:PORT. */
   address: string
 }

@@ -8,6 +8,7 @@ import tls from 'node:tls'
 import pino from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readPreamble } from '../../link/preamble.ts'
+import { Tunnel } from '../../link/tunnel/tunnel.ts'
 import { ALPN, formatIdentity, identityFromSubjectAltName, parseIdentity } from '../../shared/names.ts'
 import { openAuthority } from '../../server/ca/authority.ts'
 import { signCertificate } from '../../server/ca/certificate.ts'
@@ -279,6 +280,68 @@ describe('every connection is judged anew', () => {
     }
     for (const session of control) expect(await dial(ALPN.postgres, { session, ...route })).toBe('wrong_identity')
     expect(web.length * control.length).toBeGreaterThan(0)
+  })
+})
+
+describe('a tunnel', () => {
+  const settings = { idleMs: 600_000, pingEveryMs: 600_000, pongWithinMs: 600_000 }
+  async function tunnelWith(options: tls.ConnectionOptions): Promise<Tunnel> {
+    const socket = await connect(ALPN.tunnel, options)
+    return new Tunnel({ socket, transport: socket, settings })
+  }
+  /** What the server says to a stream for that protocol. */
+  async function streamOn(tunnel: Tunnel, alpn: string): Promise<string> {
+    const link = tunnel.open(alpn)
+    const preamble = await readPreamble(link.stream, AbortSignal.timeout(20_000))
+    link.destroy()
+    return 'ok' in preamble ? 'ok' : preamble.refused.code
+  }
+
+  it('C3, C4: allows nothing by itself: each stream is refused with why, beside others that are not', async () => {
+    const login = await logIn()
+    const route = await routeFor(login)
+    const tunnel = await tunnelWith(route)
+    expect(await streamOn(tunnel, ALPN.postgres)).toBe('ok')
+    for (const other of [ALPN.tcp, ALPN.control, ALPN.tunnel, 'postern-of-tomorrow'])
+      expect([other, await streamOn(tunnel, other)]).toEqual([other, 'wrong_identity'])
+    expect(await streamOn(tunnel, ALPN.postgres)).toBe('ok')
+    tunnel.drain()
+    expect(await tunnel.closed).toBeUndefined()
+    const nameless = await tunnelWith({})
+    expect(await streamOn(nameless, ALPN.postgres)).toBe('bad_certificate')
+    nameless.destroy()
+    const asUser = await tunnelWith(login)
+    expect(await streamOn(asUser, ALPN.postgres)).toBe('wrong_identity')
+    asUser.destroy()
+  })
+
+  it('C4: each stream is judged anew: what was allowed when the tunnel came up may not be any more', async () => {
+    const login = await logIn()
+    const tunnel = await tunnelWith(await routeFor(login))
+    expect(await streamOn(tunnel, ALPN.postgres)).toBe('ok')
+    await call('POST', '/v1/admin/apply', { documents: [role('dev')] }, admin)
+    expect(await streamOn(tunnel, ALPN.postgres)).toBe('resource_denied')
+    await call('POST', '/v1/admin/apply', { documents: [role('dev', { resources: ['*'], accounts: ['*'] })] }, admin)
+    expect(await streamOn(tunnel, ALPN.postgres)).toBe('ok')
+    clockShiftMs += config().ttl.route + 1000
+    expect(await streamOn(tunnel, ALPN.postgres)).toBe('certificate_expired')
+    const fresh = await tunnelWith(await routeFor(login))
+    expect(await streamOn(fresh, ALPN.postgres)).toBe('ok')
+    await call('POST', '/v1/logout', {}, login)
+    expect(await streamOn(fresh, ALPN.postgres)).toBe('login_expired')
+    for (const one of [tunnel, fresh]) one.destroy()
+  })
+
+  it('S8: a session that is ended ends its streams, and the tunnel lives on', async () => {
+    const login = await logIn()
+    const tunnel = await tunnelWith(await routeFor(login))
+    const link = tunnel.open(ALPN.postgres)
+    await readPreamble(link.stream, AbortSignal.timeout(20_000))
+    link.stream.resume()
+    await call('POST', '/v1/logout', {}, login)
+    if (!link.stream.readableEnded) await once(link.stream, 'end', { signal: AbortSignal.timeout(20_000) })
+    expect(tunnel.isOpen).toBe(true)
+    tunnel.destroy()
   })
 })
 

@@ -121,7 +121,9 @@ export class FakeAccessServer {
         requestCert: true,
         rejectUnauthorized: false,
         allowHalfOpen: true,
-        ALPNCallback: ({ protocols }) => protocols.find((name) => Object.values<string>(ALPN).includes(name)),
+        // As a server from before there were tunnels.
+        ALPNCallback: ({ protocols }) =>
+          protocols.find((name) => name !== ALPN.tunnel && Object.values<string>(ALPN).includes(name)),
       } as Parameters<typeof createTlsServer>[0] & { allowHalfOpen: boolean },
       (socket) => {
         this.#sockets.add(socket)
