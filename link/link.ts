@@ -3,6 +3,7 @@
 import type { Socket } from 'node:net'
 import { finished } from 'node:stream/promises'
 import type { Duplex } from 'node:stream'
+import { carryCovered } from './bare-pump.ts'
 import { carryFast } from './socket-pump.ts'
 
 export interface Link {
@@ -111,7 +112,8 @@ async function copyOneWay(
 ): Promise<Error | undefined> {
   const carry = (): void => {
     if (from.stream.destroyed) return
-    if (!carryFast(from.stream, to.stream, count)) carryByStreams(from.stream, to.stream, count)
+    if (carryFast(from.stream, to.stream, count)) return
+    if (!carryCovered(from.stream, to.stream, count)) carryByStreams(from.stream, to.stream, count)
   }
   if (begin) void begin.then(carry)
   else carry()
