@@ -222,7 +222,7 @@ export class TunnelStream extends Duplex implements CoveringStream {
   bareWrites(socket: Socket): void {
     this.#bareOut = socket
     // Bytes that wait do so in the socket: who watches for a peer that takes none looks here.
-    const own = (): number => Number(Reflect.get(Duplex.prototype, 'writableLength', this))
+    const own = (): number => Reflect.get<Duplex, 'writableLength'>(Duplex.prototype, 'writableLength', this)
     Object.defineProperty(this, 'writableLength', { get: () => own() + socket.writableLength, configurable: true })
     // A pump that went past the stream ends the socket.
     socket.once('finish', () => this.end())
