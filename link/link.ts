@@ -3,6 +3,8 @@
 import type { Socket } from 'node:net'
 import { finished } from 'node:stream/promises'
 import type { Duplex } from 'node:stream'
+import { carryCovered } from './bare-pump.ts'
+import { carryFast } from './socket-pump.ts'
 
 export interface Link {
   /** The bytes. `end()` on it is a half-close; whoever owns the link destroys it. */
@@ -13,8 +15,10 @@ export interface Link {
    * Copies both directions until both are over. An end on one side half-closes the other; an error on either resets
    * both, so that what was broken off does not look finished. Resolves when both links are closed; never rejects (the error is in `cause`).
    * @param progress is added to as bytes move
+   * @param forwardFrom until it resolves, nothing is taken from this link: somebody else reads the first bytes of its stream, and
+   * has written what is to go on to the other's by then. What comes the other way flows from the start.
    */
-  pumpTo(other: Link, progress?: PumpProgress): Promise<PumpOutcome>
+  pumpTo(other: Link, progress?: PumpProgress, forwardFrom?: Promise<void>): Promise<PumpOutcome>
   /** Now: drops the bytes that wait. Idempotent. */
   destroy(error?: Error): void
   /**
@@ -55,7 +59,7 @@ export function linkOf(stream: Duplex, transport: Duplex = stream): Link {
   const link: Link = {
     stream,
     closed,
-    pumpTo: (other, progress) => pumpBetween(link, other, progress),
+    pumpTo: (other, progress, forwardFrom) => pumpBetween(link, other, progress, forwardFrom),
     destroy(error) {
       if (!isResetting) stream.destroy(error)
     },
@@ -84,23 +88,35 @@ function resetTransport(transport: Duplex): void {
   }
 }
 
-async function pumpBetween(a: Link, b: Link, progress?: PumpProgress): Promise<PumpOutcome> {
-  const pumping = Promise.all([copyOneWay(a, b), copyOneWay(b, a)])
-  if (progress) {
-    // Beside the pump, which flows by now: a listener more neither starts nor pauses a stream.
-    a.stream.on('data', (chunk: Buffer) => (progress.forward += chunk.length))
-    b.stream.on('data', (chunk: Buffer) => (progress.backward += chunk.length))
-  }
-  const [there, back] = await pumping
+async function pumpBetween(
+  a: Link,
+  b: Link,
+  progress: PumpProgress = { forward: 0, backward: 0 },
+  forwardFrom?: Promise<void>,
+): Promise<PumpOutcome> {
+  const there = copyOneWay(a, b, (bytes) => (progress.forward += bytes), forwardFrom)
+  const back = copyOneWay(b, a, (bytes) => (progress.backward += bytes))
+  const [cause, causeBack] = await Promise.all([there, back])
   a.destroy()
   b.destroy()
   await Promise.all([a.closed, b.closed])
-  return { cause: there ?? back }
+  return { cause: cause ?? causeBack }
 }
 
 /** One direction; resolves with the error that broke it, if one did. A broken direction takes the other with it. */
-async function copyOneWay(from: Link, to: Link): Promise<Error | undefined> {
-  from.stream.pipe(to.stream)
+async function copyOneWay(
+  from: Link,
+  to: Link,
+  count: (bytes: number) => void,
+  begin?: Promise<void>,
+): Promise<Error | undefined> {
+  const carry = (): void => {
+    if (from.stream.destroyed) return
+    if (carryFast(from.stream, to.stream, count)) return
+    if (!carryCovered(from.stream, to.stream, count)) carryByStreams(from.stream, to.stream, count)
+  }
+  if (begin) void begin.then(carry)
+  else carry()
   try {
     await Promise.all([finished(from.stream, { writable: false }), finished(to.stream, { readable: false })])
     return undefined
@@ -109,4 +125,10 @@ async function copyOneWay(from: Link, to: Link): Promise<Error | undefined> {
     to.reset()
     return error as Error
   }
+}
+
+function carryByStreams(from: Duplex, to: Duplex, count: (bytes: number) => void): void {
+  from.pipe(to)
+  // Beside the pipe, which flows by now: a listener more neither starts nor pauses a stream.
+  from.on('data', (chunk: Buffer) => count(chunk.length))
 }

@@ -91,7 +91,10 @@ function dialNow(options: DialOptions): Promise<DialedRoute> {
   const { cluster, alpn, certificate } = options
   return withinDeadline(options, async (signal) => {
     const context = certificate.contextFor(cluster.caPems)
-    const { socket, transport } = await connectTls({ address: cluster.address, alpn, context, signal })
+    const { socket, transport } = await connectTls({
+      ...{ address: cluster.address, alpn, context, signal },
+      isResumable: true,
+    })
     return hearPreamble(linkOf(socket, transport), options, signal)
   })
 }

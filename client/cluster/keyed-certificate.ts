@@ -1,5 +1,6 @@
 // A certificate together with its key and the one TLS context that is made of them: what a dial or an API call presents.
-// Built whole or not at all. Whom it trusts may change under it (C7); who it is may not. A context is never shared between certificates, so no TLS session outlives its identity (C4).
+// Built whole or not at all. Whom it trusts may change under it (C7); who it is may not. A context is never shared between
+// certificates, and session tickets live and die with their context, so no TLS session outlives its identity (C4).
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import { PosternError } from '../../shared/errors.ts'

@@ -196,7 +196,7 @@ class Pool {
       endTurn = await dialTurn(certificate.identity.routeId, signal)
       const { address, caPems } = cluster
       const context = certificate.contextFor(caPems)
-      const connection = await connectTls({ address, alpn: ALPN.tunnel, context, signal })
+      const connection = await connectTls({ address, alpn: ALPN.tunnel, context, signal, isResumable: true })
       const tunnel = new Tunnel({ ...connection, settings })
       this.#tunnels.add(tunnel)
       // Drained just as it came up.

@@ -6,6 +6,7 @@ import { keepAlive } from '../../link/keepalive.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { Alpn } from '../../shared/names.ts'
 import type { Address } from './address.ts'
+import { keepTicket, takeTicket } from './session-tickets.ts'
 
 /** Only between our own ends, so nothing older. */
 export const TLS_VERSION = 'TLSv1.3'
@@ -21,6 +22,8 @@ export type TlsOptions = {
   signal: AbortSignal
   /** Only trust.ts and clock.ts look at a chain before it is verified, and verify it themselves. */
   isVerified?: boolean
+  /** Whether it may resume a session of this context, and keep what it is given for the next one. */
+  isResumable?: boolean
 }
 
 /** `transport` is the TCP connection below `socket`. */
@@ -28,11 +31,11 @@ export type TlsConnection = { socket: TLSSocket; transport: Socket }
 
 /**
  * Connects, verifies the server's chain and name, and checks the ALPN answer. The socket keeps half-close; the caller owns it.
- * No session is ever resumed. Under TLS 1.3 success here says nothing yet about our own certificate (see dial.ts).
+ * A resumed session was verified when it began. Under TLS 1.3 success here says nothing yet about our own certificate (see dial.ts).
  * @throws PosternError `server_unreachable`, `server_untrusted`, `protocol`; the signal's reason if that aborts
  */
 export async function connectTls(options: TlsOptions): Promise<TlsConnection> {
-  const { address, alpn, context, signal, isVerified = true } = options
+  const { address, alpn, context, signal, isVerified = true, isResumable = false } = options
   signal.throwIfAborted()
   const transport = connectTcp({
     host: address.host,
@@ -42,6 +45,7 @@ export async function connectTls(options: TlsOptions): Promise<TlsConnection> {
   })
   keepAlive(transport)
   await opened(transport, 'connect', address, signal)
+  const ticket = isResumable ? takeTicket(context) : undefined
   // The typings forget allowHalfOpen, without which a client's FIN would cut the server's answer off.
   const connection: ConnectionOptions & { allowHalfOpen: boolean } = {
     socket: transport,
@@ -51,8 +55,10 @@ export async function connectTls(options: TlsOptions): Promise<TlsConnection> {
     secureContext: context,
     rejectUnauthorized: isVerified,
     allowHalfOpen: true,
+    ...(ticket === undefined ? {} : { session: ticket }),
   }
   const socket = connect(connection)
+  if (isResumable) socket.on('session', (session) => keepTicket(context, session))
   await opened(socket, 'secureConnect', address, signal)
   if (socket.alpnProtocol !== alpn) {
     socket.destroy()

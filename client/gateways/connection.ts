@@ -2,7 +2,7 @@
 // in which it can fail ends in an error of the client's own protocol. Called by gateway.ts.
 import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
-import { linkOf } from '../../link/link.ts'
+import { linkOf, type PumpProgress } from '../../link/link.ts'
 import { StreamEndedError } from '../../link/read-bytes.ts'
 import { watchForStall } from '../../link/write-stall.ts'
 import { PosternError } from '../../shared/errors.ts'
@@ -19,8 +19,9 @@ import { ClientGoneError, holdClient } from './held-client.ts'
 import { entranceFor } from './entrance.ts'
 import type { CheckLocalUser, PeerVerdict } from './local-user.ts'
 import { obtainGoodCertificate } from './middleware.ts'
+import type { ByteScreen } from './protocols/http-screen.ts'
 import type { CheckPassword, GatewayProtocol, Opening } from './protocols/protocol.ts'
-import { ScreenedStream } from './screened-stream.ts'
+import { screenFirstBytes } from './screening.ts'
 
 export type ConnectionContext = {
   profile: Profile
@@ -44,8 +45,8 @@ export type ConnectionContext = {
   onOutcome: (error: Error | undefined) => void
   /** How long dial and preamble took, in ms. */
   onDialed: (ms: number) => void
-  /** The client of a connection that stands has sent something. */
-  onActivity: () => void
+  /** Is added to as bytes of a connection that stands move: forward is what the client sends. */
+  progress: PumpProgress
   /** Aborts when the gateway closes; its reason is the PosternError that held clients are told. */
   signal: AbortSignal
   log: Logger
@@ -99,7 +100,6 @@ async function carrySession(
 ): Promise<void> {
   const { log, signal, protocol } = context
   const held = holdClient(socket, protocol.isEndAHangUp, signal)
-  const onScreened = (text: string): void => log.info({ what: text }, 'not a client of this protocol')
   let dialed: DialedRoute
   try {
     dialed = await dialWithGoodCertificate(context, context.wantingFor(opening.client), held.signal)
@@ -114,39 +114,43 @@ async function carrySession(
     await refuse(socket, error, context)
     return
   }
-  const { sessionId } = dialed
-  const { screen } = opening
-  const link = screen ? linkOf(new ScreenedStream(dialed.link, screen, onScreened)) : dialed.link
+  const { sessionId, link } = dialed
   log.info({ session: sessionId }, 'connected')
   context.onOutcome(undefined)
   const here = linkOf(socket)
-  const onClosing = () => {
+  const breakOff = () => {
     here.reset()
     link.reset()
   }
-  signal.addEventListener('abort', onClosing, { once: true })
-  const progress = { forward: 0, backward: 0 }
+  signal.addEventListener('abort', breakOff, { once: true })
+  const { progress } = context
   const stopWatching = watchForStall({
     ...{ near: socket, far: link.stream, progress, stallMs: context.writeStallMs },
     onStalled(side) {
       const stalled = side === 'near' ? 'client' : 'server'
       log.warn({ stalled, limitMs: context.writeStallMs }, 'a peer took no bytes for too long; the connection is ended')
-      onClosing()
+      breakOff()
     },
   })
   try {
     // Together at most what is held; the pump goes on from there, with a FIN that came meanwhile too.
     const said = Buffer.concat([opening.bytes, held.release()])
-    if (said.length > 0) link.stream.write(said)
-    if (signal.aborted) onClosing()
-    const pumping = here.pumpTo(link, progress)
-    // Beside the pump, which flows by now: a listener more neither starts nor pauses the stream.
-    socket.on('data', context.onActivity)
-    const { cause } = await pumping
+    if (signal.aborted) breakOff()
+    const screened = opening.screen && screen(opening.screen)
+    if (!screened && said.length > 0) link.stream.write(said)
+    const { cause } = await here.pumpTo(link, progress, screened)
     log.info({ session: sessionId, ...(cause ? { err: cause } : {}) }, 'disconnected')
+
+    async function screen(by: ByteScreen): Promise<void> {
+      const count = (bytes: number): void => void (progress.forward += bytes)
+      const refusal = await screenFirstBytes({ client: socket, server: link.stream, said, screen: by, count })
+      if (refusal === undefined) return
+      log.info({ what: refusal }, 'not a client of this protocol')
+      breakOff()
+    }
   } finally {
     stopWatching()
-    signal.removeEventListener('abort', onClosing)
+    signal.removeEventListener('abort', breakOff)
   }
 }
 

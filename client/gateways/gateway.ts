@@ -79,7 +79,7 @@ export class Gateway {
   ownerHostId: number | undefined
   /** Routes that connections went over since it was opened (each login has its own): their sessions end with the gateway. */
   readonly usedRouteIds = new Set<string>()
-  readonly traffic = new Traffic()
+  readonly traffic = new Traffic(() => this.#options.now())
   /** What its connections go over, where the server knows such a thing. */
   readonly tunnels: RouteTunnels
   readonly #options: GatewayOptions
@@ -339,10 +339,10 @@ export class Gateway {
 
   #accept(socket: Socket, door: Door): void {
     const end = new AbortController()
-    const { profile, renewal, checkLocalUser, openingDeadlineMs, writeStallMs, now } = this.#options
+    const { profile, renewal, checkLocalUser, openingDeadlineMs, writeStallMs } = this.#options
     const connection = `${this.id}-${this.#nextConnection++}`
     const log = this.#log.child({ connection })
-    const record = this.traffic.begin(connection, socket, now())
+    const record = this.traffic.begin(connection, socket)
     const carried = carryConnection(socket, {
       profile,
       renewal,
@@ -359,7 +359,7 @@ export class Gateway {
       wantingFor: (client) => this.#wantingFor(record, client),
       onOutcome: (error) => this.#noteOutcome(record, error),
       onDialed: (ms) => (this.#roundTripMs = ms),
-      onActivity: () => (record.lastActiveMs = now()),
+      progress: record.progress,
       signal: end.signal,
       log,
     })

@@ -1,7 +1,9 @@
 // One stream of a tunnel: a duplex with half-close and reset that behaves as a socket does. Keeps what waits to be sent until it is
 // its turn and the other end has room for it, and tells the other end when its reader has taken what came. Made by tunnel.ts,
 // which owns the frames; whoever has the link of it sees a stream and nothing else.
+import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
+import type { CoveringStream } from '../bare-pump.ts'
 import { TunnelProtocolError } from './frames.ts'
 
 /** What either side may send of a stream beyond what the other's reader has taken, in bytes: a slow reader costs at most that. */
@@ -25,7 +27,7 @@ export type StreamOwner = {
 
 type Done = (error?: Error | null) => void
 
-export class TunnelStream extends Duplex {
+export class TunnelStream extends Duplex implements CoveringStream {
   readonly id: number
   readonly #owner: StreamOwner
   #outgoing: Buffer[] = []
@@ -40,6 +42,13 @@ export class TunnelStream extends Duplex {
   /** The other end reads no more. */
   #isStopped = false
   #isResetWanted = false
+  /** The socket below, once it carries nothing but this stream; and who goes past the stream then. */
+  #bareOut: Socket | undefined
+  #bareIn: Socket | undefined
+  #onBareWrites: ((socket: Socket) => void) | undefined
+  #onBareReads: ((socket: Socket) => void) | undefined
+  #isPassedIn = false
+  #releaseReads: () => void = () => undefined
   /** Both ways together, in bytes. */
   moved = 0
 
@@ -140,7 +149,8 @@ export class TunnelStream extends Duplex {
   }
 
   override _final(done: Done): void {
-    if (this.#isStopped) {
+    if (this.#bareOut?.writableEnded) this.#isEndSent = true
+    if (this.#isStopped || this.#isEndSent) {
       done()
       return
     }
@@ -182,7 +192,7 @@ export class TunnelStream extends Duplex {
   /** Called by the stream itself whenever its reader has taken what there was, up to a little. */
   override _read(): void {
     if (this.#isRaw) {
-      this.#owner.resume()
+      if (!this.#isPassedIn) this.#owner.resume()
     } else if (this.#ungranted >= GRANT_FROM_BYTES && !this.#isEndReceived) {
       const bytes = this.#ungranted
       this.#ungranted = 0
@@ -194,6 +204,58 @@ export class TunnelStream extends Duplex {
   goRaw(): void {
     this.#isRaw = true
     this.#wantTurn()
+  }
+
+  // --- bare -----------------------------------------------------------------------------------------------------------
+
+  whenWritesAreBare(goOn: (socket: Socket) => void): void {
+    this.#onBareWrites = goOn
+    this.#passWrites()
+  }
+
+  whenReadsAreBare(goOn: (socket: Socket) => void): void {
+    this.#onBareReads = goOn
+    this.#passReads()
+  }
+
+  /** What is written goes to this socket as it is. */
+  bareWrites(socket: Socket): void {
+    this.#bareOut = socket
+    // Bytes that wait do so in the socket: who watches for a peer that takes none looks here.
+    const own = (): number => Reflect.get<Duplex, 'writableLength'>(Duplex.prototype, 'writableLength', this)
+    Object.defineProperty(this, 'writableLength', { get: () => own() + socket.writableLength, configurable: true })
+    // A pump that went past the stream ends the socket.
+    socket.once('finish', () => this.end())
+    this.#passWrites()
+  }
+
+  /** What comes from this socket is this stream's as it is. @param release makes the tunnel stop reading it */
+  bareReads(socket: Socket, release: () => void): void {
+    this.#bareIn = socket
+    this.#releaseReads = release
+    this.#passReads()
+  }
+
+  #passWrites(): void {
+    const [socket, goOn] = [this.#bareOut, this.#onBareWrites]
+    if (!socket || !goOn) return
+    this.#onBareWrites = undefined
+    setImmediate(() => {
+      if (!this.destroyed) goOn(socket)
+    })
+  }
+
+  #passReads(): void {
+    const [socket, goOn] = [this.#bareIn, this.#onBareReads]
+    if (!socket || !goOn) return
+    this.#onBareReads = undefined
+    // Not while the socket is telling of what it has read.
+    setImmediate(() => {
+      if (this.destroyed || this.#isEndReceived) return
+      this.#isPassedIn = true
+      this.#releaseReads()
+      goOn(socket)
+    })
   }
 
   /** The other end broke it off, or the tunnel broke. */

@@ -2,6 +2,7 @@
 // other accepts them. Streams that have something to send take turns; each has a window of its own, so that a slow reader holds
 // nobody else up. A stream that turns out to be bulk while it is alone is given the whole connection, without frames (raw). Called
 // by the client's route-tunnels.ts and the server's route-tunnel.ts. docs/protocol.md has the rules of the wire.
+import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { startHeartbeat, type Heartbeat } from '../heartbeat.ts'
 import { linkOf, type Link } from '../link.ts'
@@ -94,7 +95,7 @@ export class Tunnel {
       ask: () => this.#send(encodeFrame(FRAME.ping, 0)),
       onSilent: () => this.destroy(new Error('the other end of the tunnel does not answer')),
     })
-    socket.on('data', (bytes: Buffer) => this.#onBytes(bytes))
+    socket.on('data', this.#onBytes)
     socket.on('drain', () => this.#flush())
     socket.on('end', () => this.#onEnd())
     this.closed = this.#carrier.closed.then(() => this.#onClosed())
@@ -161,7 +162,7 @@ export class Tunnel {
 
   // --- what comes -----------------------------------------------------------------------------------------------------
 
-  #onBytes(bytes: Buffer): void {
+  readonly #onBytes = (bytes: Buffer): void => {
     for (const hear of this.#listening) hear()
     if (this.#rawIn) {
       this.#onRawBytes(this.#rawIn, bytes)
@@ -266,6 +267,8 @@ export class Tunnel {
     if (this.#streams.size > 1) throw new TunnelProtocolError(`stream ${id} is to be raw beside others`)
     this.#rawIn = stream
     if (!this.#rawOut) this.#goRaw(stream)
+    const socket = this.#socket
+    if (socket instanceof Socket) stream.bareReads(socket, () => socket.off('data', this.#onBytes).pause())
   }
 
   #onEnd(): void {
@@ -365,6 +368,7 @@ export class Tunnel {
     clearTimeout(this.#idleTimer)
     stream.goRaw()
     if (stream.isEndSent) this.#socket.end()
+    else if (this.#socket instanceof Socket) stream.bareWrites(this.#socket)
   }
 
   // --- streams --------------------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 // Unknown or missing ALPN is refused by the TLS alert no_application_protocol (C3).
 import net from 'node:net'
 import tls from 'node:tls'
-import { constants } from 'node:crypto'
 import type { Logger } from 'pino'
 import { ALPN, type Alpn } from '../../shared/names.ts'
 import { keepAlive } from '../../link/keepalive.ts'
@@ -13,6 +12,8 @@ import { CLIENT_HELLO_MAX_BYTES, peekClientHello } from './client-hello.ts'
 /** How long a connection may take to send its ClientHello, and then to finish the handshake, in ms. */
 const HELLO_TIMEOUT_MS = 10_000
 const HANDSHAKE_TIMEOUT_MS = 10_000
+/** How long a session may be resumed after the handshake that it began with, in seconds. */
+const TICKET_LIFE_S = 300
 
 /** What the handshakes of the port go by; a rotation of the CAs replaces it (C7). */
 export type PortIdentity = {
@@ -161,8 +162,9 @@ function contextsOf({ material, clientCas }: PortIdentity): {
   const web = { ...material, minVersion: 'TLSv1.3' as const }
   return {
     web,
-    // A resumed session would carry the identity of its first handshake (C4): nothing to resume by where one counts.
-    route: { ...web, ca: clientCas, secureOptions: constants.SSL_OP_NO_TICKET },
+    // A resumed session keeps the certificate of its first handshake, which access-check judges on every connection (C4). What it
+    // is resumed by is sealed with keys of this context alone: after a rotation, or a restart, it is nothing, and the handshake is whole.
+    route: { ...web, ca: clientCas, sessionTimeout: TICKET_LIFE_S },
   }
 }
 

@@ -8,6 +8,7 @@ import tls from 'node:tls'
 import pino from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readPreamble } from '../../link/preamble.ts'
+import { Tunnel } from '../../link/tunnel/tunnel.ts'
 import { ALPN, formatIdentity, identityFromSubjectAltName, parseIdentity } from '../../shared/names.ts'
 import { openAuthority } from '../../server/ca/authority.ts'
 import { signCertificate } from '../../server/ca/certificate.ts'
@@ -107,11 +108,32 @@ async function call(method: string, url: string, body?: unknown, credentials?: C
 async function dial(alpn: string, options: tls.ConnectionOptions = {}): Promise<string> {
   const socket = await connect(alpn, options)
   try {
-    const preamble = await readPreamble(socket, AbortSignal.timeout(20_000))
-    return 'ok' in preamble ? 'ok' : preamble.refused.code
+    return await preambleOf(socket)
   } finally {
     socket.destroy()
   }
+}
+
+/** What the server says first: `ok` or the code of its refusal. */
+async function preambleOf(socket: tls.TLSSocket): Promise<string> {
+  const preamble = await readPreamble(socket, AbortSignal.timeout(20_000))
+  return 'ok' in preamble ? 'ok' : preamble.refused.code
+}
+
+/** What a client is given to resume a session by, which comes at any time behind the handshake. */
+async function ticketsOf(
+  alpn: string,
+  options: tls.ConnectionOptions,
+  read: (socket: tls.TLSSocket) => Promise<unknown>,
+): Promise<Buffer[]> {
+  const tickets: Buffer[] = []
+  const socket = await connect(alpn, options)
+  socket.on('session', (ticket) => tickets.push(ticket))
+  const given = once(socket, 'session', { signal: AbortSignal.timeout(20_000) })
+  await read(socket)
+  await given
+  socket.destroy()
+  return tickets
 }
 
 async function logIn(): Promise<Credentials> {
@@ -212,53 +234,133 @@ describe('every connection is judged anew', () => {
     }
   })
 
-  it('C4: where a certificate counts, no session is resumed: the certificate of the handshake at hand counts', async () => {
+  it('C4: a resumed session is judged anew as well, by the certificate that it began with, whatever it is shown now', async () => {
     const login = await logIn()
     const route = await routeFor(login)
-    const preamble = (socket: tls.TLSSocket) => readPreamble(socket, AbortSignal.timeout(20_000))
-    /** What a client is given to resume by; it comes right behind the handshake, before the first byte of an answer. */
-    const sessionsOf = async (
-      alpn: string,
-      options: tls.ConnectionOptions,
-      read: (socket: tls.TLSSocket) => unknown,
-    ) => {
-      const sessions: Buffer[] = []
-      const socket = await connect(alpn, options)
-      socket.on('session', (session) => sessions.push(session))
-      await read(socket)
-      socket.destroy()
-      return sessions
+    const [session] = await ticketsOf(ALPN.postgres, route, preambleOf)
+    const resumed = async (options: tls.ConnectionOptions = route): Promise<string> => {
+      const socket = await connect(ALPN.postgres, { session, ...options })
+      try {
+        expect(socket.isSessionReused()).toBe(true)
+        return await preambleOf(socket)
+      } finally {
+        socket.destroy()
+      }
     }
-    const web = await sessionsOf(ALPN.web, {}, (socket) => ask(socket, 'GET', '/v1/cluster'))
-    expect(web.length).toBeGreaterThan(0)
-    const sessions = [
-      ...web,
-      ...(await sessionsOf(ALPN.postgres, route, preamble)),
-      ...(await sessionsOf(ALPN.control, login, (socket) => ask(socket, 'GET', '/v1/me'))),
-    ]
-    // OpenSSL sends something to resume by in spite of SSL_OP_NO_TICKET, but the server keeps nothing that it could find by it.
-    for (const session of sessions) {
-      const resuming = await connect(ALPN.postgres, { session, ...route })
-      expect(resuming.isSessionReused()).toBe(false)
-      resuming.destroy()
-      expect(await dial(ALPN.postgres, { session })).toBe('bad_certificate')
-      expect(await dial(ALPN.postgres, { session, ...login })).toBe('wrong_identity')
-    }
-    // The same with the identity gone: nothing of the first handshake is left.
+    expect(await resumed()).toBe('ok')
+    await call('POST', '/v1/admin/apply', { documents: [role('dev')] }, admin)
+    expect(await resumed()).toBe('resource_denied')
+    await call('POST', '/v1/admin/apply', { documents: [role('dev', { resources: ['*'], accounts: ['*'] })] }, admin)
+    expect(await resumed()).toBe('ok')
+    // A certificate that is good does not help a session of another one.
+    const other = await routeFor(await logIn())
     await call('POST', '/v1/logout', {}, login)
-    for (const session of sessions) expect(await dial(ALPN.postgres, { session, ...route })).toBe('login_expired')
+    expect(await resumed()).toBe('login_expired')
+    expect(await resumed(other)).toBe('login_expired')
+    const [late] = await ticketsOf(ALPN.postgres, other, preambleOf)
+    clockShiftMs += config().ttl.route + 1000
+    expect(await dial(ALPN.postgres, { session: late, ...other })).toBe('certificate_expired')
+    const fresh = await routeFor(await logIn())
+    const socket = await connect(ALPN.postgres, { session: late, ...fresh })
+    expect(socket.isSessionReused()).toBe(true)
+    expect(await preambleOf(socket)).toBe('certificate_expired')
+    socket.destroy()
+  })
+
+  it('C4, C3: what a session of the web or of the API resumes by opens no route', async () => {
+    const login = await logIn()
+    const route = await routeFor(login)
+    const web = await ticketsOf(ALPN.web, {}, (socket) => ask(socket, 'GET', '/v1/cluster'))
+    const control = await ticketsOf(ALPN.control, login, (socket) => ask(socket, 'GET', '/v1/me'))
+    for (const session of web) {
+      const socket = await connect(ALPN.postgres, { session, ...route })
+      expect(socket.isSessionReused()).toBe(false)
+      socket.destroy()
+      expect(await dial(ALPN.postgres, { session })).toBe('bad_certificate')
+    }
+    for (const session of control) expect(await dial(ALPN.postgres, { session, ...route })).toBe('wrong_identity')
+    expect(web.length * control.length).toBeGreaterThan(0)
+  })
+})
+
+describe('a tunnel', () => {
+  const settings = { idleMs: 600_000, pingEveryMs: 600_000, pongWithinMs: 600_000 }
+  async function tunnelWith(options: tls.ConnectionOptions): Promise<Tunnel> {
+    const socket = await connect(ALPN.tunnel, options)
+    return new Tunnel({ socket, transport: socket, settings })
+  }
+  /** What the server says to a stream for that protocol. */
+  async function streamOn(tunnel: Tunnel, alpn: string): Promise<string> {
+    const link = tunnel.open(alpn)
+    const preamble = await readPreamble(link.stream, AbortSignal.timeout(20_000))
+    link.destroy()
+    return 'ok' in preamble ? 'ok' : preamble.refused.code
+  }
+
+  it('C3, C4: allows nothing by itself: each stream is refused with why, beside others that are not', async () => {
+    const login = await logIn()
+    const route = await routeFor(login)
+    const tunnel = await tunnelWith(route)
+    expect(await streamOn(tunnel, ALPN.postgres)).toBe('ok')
+    for (const other of [ALPN.tcp, ALPN.control, ALPN.tunnel, 'postern-of-tomorrow'])
+      expect([other, await streamOn(tunnel, other)]).toEqual([other, 'wrong_identity'])
+    expect(await streamOn(tunnel, ALPN.postgres)).toBe('ok')
+    tunnel.drain()
+    expect(await tunnel.closed).toBeUndefined()
+    const nameless = await tunnelWith({})
+    expect(await streamOn(nameless, ALPN.postgres)).toBe('bad_certificate')
+    nameless.destroy()
+    const asUser = await tunnelWith(login)
+    expect(await streamOn(asUser, ALPN.postgres)).toBe('wrong_identity')
+    asUser.destroy()
+  })
+
+  it('C4: each stream is judged anew: what was allowed when the tunnel came up may not be any more', async () => {
+    const login = await logIn()
+    const tunnel = await tunnelWith(await routeFor(login))
+    expect(await streamOn(tunnel, ALPN.postgres)).toBe('ok')
+    await call('POST', '/v1/admin/apply', { documents: [role('dev')] }, admin)
+    expect(await streamOn(tunnel, ALPN.postgres)).toBe('resource_denied')
+    await call('POST', '/v1/admin/apply', { documents: [role('dev', { resources: ['*'], accounts: ['*'] })] }, admin)
+    expect(await streamOn(tunnel, ALPN.postgres)).toBe('ok')
+    clockShiftMs += config().ttl.route + 1000
+    expect(await streamOn(tunnel, ALPN.postgres)).toBe('certificate_expired')
+    const fresh = await tunnelWith(await routeFor(login))
+    expect(await streamOn(fresh, ALPN.postgres)).toBe('ok')
+    await call('POST', '/v1/logout', {}, login)
+    expect(await streamOn(fresh, ALPN.postgres)).toBe('login_expired')
+    for (const one of [tunnel, fresh]) one.destroy()
+  })
+
+  it('S8: a session that is ended ends its streams, and the tunnel lives on', async () => {
+    const login = await logIn()
+    const tunnel = await tunnelWith(await routeFor(login))
+    const link = tunnel.open(ALPN.postgres)
+    await readPreamble(link.stream, AbortSignal.timeout(20_000))
+    link.stream.resume()
+    await call('POST', '/v1/logout', {}, login)
+    if (!link.stream.readableEnded) await once(link.stream, 'end', { signal: AbortSignal.timeout(20_000) })
+    expect(tunnel.isOpen).toBe(true)
+    tunnel.destroy()
   })
 })
 
 describe('another certificate under running listeners', () => {
-  it('C7: what is connected goes on, new handshakes get the new one, on every name', async () => {
+  it('C7, C4: what is connected goes on, new handshakes get the new one, on every name, and no session is resumed', async () => {
     const login = await logIn()
     const before = await connect(ALPN.control, login)
     expect(await ask(before, 'GET', '/v1/me')).toMatchObject({ user: 'alice' })
     const old = before.getPeerX509Certificate()?.fingerprint256
+    const route = await routeFor(login)
+    const [session] = await ticketsOf(ALPN.postgres, route, preambleOf)
     await call('POST', '/v1/admin/ca/rotate', {}, admin)
     const { cas } = await call('GET', '/v1/cluster')
     expect(cas).toHaveLength(2)
+    // What sessions were resumed by is of no use any more, which a client does not notice (C4).
+    const late = await connect(ALPN.postgres, { session, ...route, ca: cas })
+    expect(late.isSessionReused()).toBe(false)
+    expect(await preambleOf(late)).toBe('ok')
+    late.destroy()
     const [fresh = ''] = cas
     for (const [alpn, credentials] of [
       [ALPN.web, {}],

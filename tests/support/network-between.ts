@@ -51,6 +51,7 @@ export async function startWay(port: number): Promise<Way> {
       for (const pair of pairs) silence(pair)
     },
     async close() {
+      if (!server.listening) return
       const closed = once(server, 'close')
       server.close()
       for (const pair of pairs) for (const socket of pair) socket.destroy()

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
+import { TunnelStream } from '../../link/tunnel/tunnel-stream.ts'
 import { waitUntil } from '../support/client-core.ts'
 import { readAll, readPattern, socketLinks, tunnelPair, writePattern, type TunnelPair } from '../support/tunnel-pair.ts'
 
@@ -67,6 +68,11 @@ describe('G1: bulk', () => {
       ])
       for (const { cause } of await Promise.all(pumped)) expect(cause).toBeUndefined()
       expect(progress).toEqual({ forward: size, backward: size })
+      // And most of it did not go through the streams.
+      expect([here, there].map(({ stream }) => stream instanceof TunnelStream && stream.moved < size)).toEqual([
+        true,
+        true,
+      ])
     }
   })
 

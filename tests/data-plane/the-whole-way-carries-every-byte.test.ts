@@ -1,0 +1,199 @@
+// The whole way of a byte, with everything real: client, core, TLS, access server, engine for tcp, service. A gigabyte of a known
+// pattern, ends and resets in the middle, small messages without a stall, and nothing left behind in either process.
+import { once } from 'node:events'
+import { readdirSync } from 'node:fs'
+import { createConnection, type Socket } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { startCluster, type OpenGateway, type TestCluster } from '../support/cluster.ts'
+import { exchange, type Ends } from '../support/pumped-paths.ts'
+import { until } from '../support/run.ts'
+import { TcpService } from '../support/tcp-service.ts'
+
+const MB = 1_000_000
+
+let cluster: TestCluster
+let service: TcpService
+let home: string
+let gateway: OpenGateway
+let corePid: number
+
+beforeAll(async () => {
+  service = await new TcpService().start()
+  cluster = await startCluster()
+  await cluster.apply(`
+kind: resource
+name: bulk
+protocol: tcp
+address: 127.0.0.1:${service.port}
+---
+{ kind: role, name: bulk, allow: [{ resources: [bulk], accounts: [tcp] }] }
+---
+{ kind: grant, user: alice, role: bulk }
+`)
+  home = await cluster.newHome()
+  await cluster.login(home)
+  gateway = await cluster.open(home, 'bulk')
+  const { stdout } = await cluster.postern(home, ['status', '--json'])
+  corePid = (JSON.parse(stdout) as { core: { pid: number } }).core.pid
+}, 180_000)
+afterAll(async () => {
+  await cluster.close()
+  await service.stop()
+})
+const open: Socket[] = []
+afterEach(() => {
+  for (const socket of open.splice(0)) socket.destroy()
+})
+
+/** Both ends of a new connection through everything. */
+async function connect(): Promise<Ends & { near: Socket; far: Socket }> {
+  const arrived = new Promise<Socket>((resolve) => (service.serve = resolve))
+  const near = createConnection({ host: '127.0.0.1', port: gateway.port, allowHalfOpen: true, noDelay: true })
+  near.on('error', () => undefined)
+  const far = await arrived
+  far.setNoDelay(true)
+  open.push(near, far)
+  return { near, far, resetNear: () => void near.resetAndDestroy(), resetFar: () => void far.resetAndDestroy() }
+}
+
+describe('the whole way', () => {
+  it('G1: a gigabyte, half of it each way at once, with readers that rest', { timeout: 300_000 }, async () => {
+    const up = { bytes: 500 * MB, seed: 21, readerRests: 60 * MB }
+    const down = { bytes: 500 * MB, seed: 22, readerRests: 90 * MB }
+    expect(await exchange(await connect(), up, down)).toEqual([500 * MB, 500 * MB])
+  })
+
+  it('G1: slow readers and slow writers on both ends', { timeout: 120_000 }, async () => {
+    const readers = { bytes: 12 * MB, readerRests: 400_000 }
+    expect(await exchange(await connect(), { ...readers, seed: 23 }, { ...readers, seed: 24 })).toEqual([
+      12 * MB,
+      12 * MB,
+    ])
+    const writers = { bytes: 6 * MB, writerRests: 200_000 }
+    expect(await exchange(await connect(), { ...writers, seed: 25 }, { ...writers, seed: 26 })).toEqual([
+      6 * MB,
+      6 * MB,
+    ])
+  })
+
+  it('G1: an end is a half-close in all four orders', async () => {
+    for (const order of ['near', 'far', 'both', 'early'] as const) {
+      const { near, far } = await connect()
+      if (order === 'early') {
+        // The end is there as soon as the connection is.
+        near.end()
+        expect(await text(far)).toBe('')
+        far.end('answer')
+        expect(await text(near)).toBe('answer')
+      } else if (order === 'both') {
+        near.end('question')
+        far.end('answer')
+        expect(await Promise.all([text(far), text(near)])).toEqual(['question', 'answer'])
+      } else {
+        const [first, second] = order === 'near' ? [near, far] : [far, near]
+        first.end('question')
+        expect(await text(second)).toBe('question')
+        second.end('answer')
+        expect(await text(first)).toBe('answer')
+      }
+    }
+  })
+
+  for (const side of ['near', 'far'] as const) {
+    it(`G1: a reset of the ${side} end in the middle of a transfer is a reset on the other`, async () => {
+      const ends = await connect()
+      const [breaker, other] = side === 'near' ? [ends.near, ends.far] : [ends.far, ends.near]
+      let hasEnded = false
+      other.once('end', () => (hasEnded = true))
+      const block = Buffer.alloc(4 * MB, side)
+      breaker.write(block)
+      other.write(block)
+      const broken = once(other, 'error')
+      await Promise.all([once(other, 'data'), once(breaker, 'data')])
+      if (side === 'near') ends.resetNear()
+      else ends.resetFar()
+      expect(await broken).toMatchObject([{ code: 'ECONNRESET' }])
+      expect(hasEnded).toBe(false)
+    })
+  }
+
+  it('G1: two small writes in a row wait for no acknowledgement, in either direction', async () => {
+    const { near, far } = await connect()
+    // Where a socket of the way lacks TCP_NODELAY, the second write waits for the delayed ACK of the first: 40 ms, each time.
+    const sayInTwo = async (from: Socket, first: string, second: string): Promise<void> => {
+      from.write(first)
+      // Long enough for the first to go the whole way by itself, far less than an ACK is delayed.
+      await new Promise((resolve) => setTimeout(resolve, 4))
+      from.write(second)
+    }
+    const stalls = async (asking: Socket, answering: Socket): Promise<number> => {
+      let heard = 0
+      const onQuestion = (bytes: Buffer): void => {
+        heard += bytes.length
+        if (heard % 2 === 0) void sayInTwo(answering, 'c', 'd')
+      }
+      answering.on('data', onQuestion)
+      let count = 0
+      for (let round = 0; round < 40; round++) {
+        const startedAt = performance.now()
+        let got = 0
+        const answered = new Promise<void>((resolve) => {
+          asking.on('data', function onAnswer(bytes: Buffer) {
+            got += bytes.length
+            if (got < 2) return
+            asking.off('data', onAnswer)
+            resolve()
+          })
+        })
+        await sayInTwo(asking, 'a', 'b')
+        await answered
+        if (performance.now() - startedAt >= 40) count += 1
+      }
+      answering.off('data', onQuestion)
+      return count
+    }
+    expect(await stalls(near, far)).toBeLessThan(30)
+    expect(await stalls(far, near)).toBeLessThan(30)
+  })
+
+  it(
+    'G1: 400 connections that end or are broken off leave no descriptor in the core or the server',
+    { timeout: 180_000 },
+    async () => {
+      const pids = [corePid, cluster.server().child.pid!]
+      const count = (): number[] => pids.map((pid) => readdirSync(`/proc/${pid}/fd`).length)
+      const before = count()
+      service.serve = (socket) => void socket.pipe(socket)
+      const one = async (n: number): Promise<void> => {
+        const socket = createConnection({ host: '127.0.0.1', port: gateway.port, allowHalfOpen: true })
+        socket.on('error', () => undefined)
+        const closed = once(socket, 'close').catch(() => undefined)
+        socket.write('hello')
+        if (n % 4 !== 3) await once(socket, 'data')
+        if (n % 2 === 0) socket.resume().end()
+        else socket.resetAndDestroy()
+        await closed
+      }
+      for (let round = 0; round < 20; round++) await Promise.all(Array.from({ length: 20 }, (_, n) => one(n)))
+      await until(
+        () => count().every((now, at) => now <= before[at]!),
+        `the descriptors of ${before.join(' and ')}`,
+        30_000,
+      )
+    },
+  )
+
+  it('C4, G12: after a restart of the server a connection begins as any other, whatever it was given to resume by', async () => {
+    service.serve = (socket) => void socket.pipe(socket)
+    const ask = async (): Promise<string> => {
+      const socket = createConnection({ host: '127.0.0.1', port: gateway.port, allowHalfOpen: true })
+      socket.end('hello')
+      return text(socket)
+    }
+    expect(await ask()).toBe('hello')
+    await cluster.server().stop()
+    await cluster.startServer()
+    for (let n = 0; n < 4; n++) expect(await ask()).toBe('hello')
+  })
+})
