@@ -31,7 +31,9 @@ export function screenFirstBytes({
   return new Promise((resolve) => {
     let held: Buffer[] = []
     let timer: NodeJS.Timeout | undefined
+    const phase = { isOver: false }
     const settle = (refusal?: string): void => {
+      phase.isOver = true
       clearTimeout(timer)
       client.pause()
       client.off('data', onData).off('end', onEnd).off('close', onClose)
@@ -75,6 +77,8 @@ export function screenFirstBytes({
     }
     client.on('data', onData).on('end', onEnd).on('close', onClose)
     if (said.length > 0) take(said)
+    // What follows, an end that is there already too, is of the next one.
+    if (phase.isOver) return
     if (client.destroyed) onClose()
     else if (client.readableEnded) onEnd()
     else client.resume()

@@ -1,5 +1,6 @@
 // What a gateway for plain TCP takes for a request of a web page (G18), and that everything else passes as it came.
 import fc from 'fast-check'
+import { once } from 'node:events'
 import { duplexPair, PassThrough, type Duplex } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createHttpScreen } from '../../client/gateways/protocols/http-screen.ts'
@@ -119,6 +120,21 @@ describe('G18: requests', () => {
       }),
       { numRuns: 50 },
     )
+  })
+
+  it('G18, G13: what was said before the screen goes on once, with an end that is there already and without', async () => {
+    for (const isEnded of [true, false]) {
+      const [near, client] = duplexPair({ allowHalfOpen: true })
+      const server = new PassThrough()
+      if (isEnded) near.end()
+      if (isEnded) await once(client.resume(), 'end')
+      client.pause()
+      const screen = createHttpScreen()
+      const said = Buffer.from('question')
+      expect(await screenFirstBytes({ client, server, said, screen, count: () => undefined })).toBeUndefined()
+      expect(client.isPaused()).toBe(true)
+      expect(String(server.read())).toBe('question')
+    }
   })
 
   it('G18: what is refused destroys both streams, and not one byte was sent', async () => {
