@@ -5,14 +5,14 @@ import { readBytes } from '../../../link/read-bytes.ts'
 import { WRITE_STALL_MS } from '../../../link/write-stall.ts'
 import { CANCEL_REQUEST_BYTES, parseCancelRequest } from '../../../shared/wire/postgres/startup.ts'
 import type { Logger } from 'pino'
-import type { AuditLog, Clock, CredentialStore, Engine, ReportError, Route } from '../../seams.ts'
+import type { BoundedAuditLog, Clock, CredentialStore, Engine, ReportError, Route } from '../../seams.ts'
 import { CancelKeys, type KeyOwner, type Random } from './cancel-keys.ts'
 import { closeClient } from './closing.ts'
 import { serveConnection } from './connection.ts'
 
 export type PostgresEngineOptions = {
   credentials: CredentialStore
-  audit: AuditLog
+  audit: BoundedAuditLog
   reportError: ReportError
   /** Credentials, TCP, TLS and login at the target together, in ms; a cancel request has the same time. */
   dialTimeoutMs: number
