@@ -47,11 +47,12 @@ export function createSqliteRowWriter(file: string): RowWriter {
   const start = (): Running => {
     const worker = new Worker(new URL('./sqlite-row-writer-thread.ts', import.meta.url), { workerData: { file } })
     const { promise: ended, resolve } = Promise.withResolvers<Error>()
-    worker.on('error', resolve)
-    worker.on('exit', (code) => {
+    const end = (why: Error): void => {
       if (running?.worker === worker) running = undefined
-      resolve(new Error(`the thread that writes the audit log ended with code ${code}`))
-    })
+      resolve(why)
+    }
+    worker.on('error', end)
+    worker.on('exit', (code) => end(new Error(`the thread that writes the audit log ended with code ${code}`)))
     // A batch on its way keeps the process alive by its deadline; an idle thread does not.
     worker.unref()
     return { worker, ended }

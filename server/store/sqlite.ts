@@ -33,7 +33,9 @@ function openDatabase(file: string): SqliteDatabase {
   // NORMAL under WAL: a crash of the process loses nothing, a power cut may lose the last commits but never corrupts. The audit
   // log's own connection syncs all that came before with each of its batches (server/audit/sqlite-row-writer-thread.ts), and
   // also does the checkpoints, which stop the thread that does them for tens of milliseconds: here only when it does not.
-  database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`)
+  database.exec(
+    `PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`,
+  )
   const prepared = new Map<string, SqliteStatement>()
   return {
     close: () => database.close(),
