@@ -7,7 +7,7 @@ import type { AuditEntry, BoundedAuditLog, Clock } from '../seams.ts'
 import { createStoreRowWriter, type AuditRow, type RowWriter } from './row-writer.ts'
 
 /** How long an entry may wait for company before it is written, in ms: each batch costs the disk one flush. */
-const BATCH_MS = 50
+const BATCH_MS = 100
 /** Rows of one batch: 10 columns each, well under SQLite's 32,766 and PostgreSQL's 65,535 parameters. */
 const BATCH_ROWS = 1000
 /** So many entries may wait before those who make statements have to wait too; some 10 MB of short statements. */

@@ -20,6 +20,7 @@ import { checkStartup, readStartup, type ClientStartup, type PostgresAccess } fr
 import { CLIENT_INTEREST } from './client-requests.ts'
 import { closeClient, closeTarget } from './closing.ts'
 import { relay, type RelayEnd } from './relay.ts'
+import type { SaltedPasswords } from './salted-passwords.ts'
 import { StatementLog, TARGET_INTEREST } from './statement-log.ts'
 import { cancelAtTarget } from './target-cancel.ts'
 import { dialTarget, type TargetConnection } from './target-dial.ts'
@@ -41,6 +42,7 @@ export type ConnectionTools = {
   now: () => number
   random: Random
   keys: CancelKeys
+  salted: SaltedPasswords
 }
 
 /** Serves one connection. Resolves when it is over and everything is released; never rejects. */
@@ -142,7 +144,8 @@ async function openTarget(startup: ClientStartup, { connection, tools, signal }:
     target = await dialTarget(resource, deadline)
     const { parameters } = startup
     const { socket, serverEndPoint } = target
-    const login = { account: route.account, password, parameters, serverEndPoint, random: tools.random }
+    const { random, salted } = tools
+    const login = { account: route.account, password, parameters, serverEndPoint, random, salted }
     const greeting = await logInToTarget(socket, login, deadline)
     await orAbort(connection.session.markActive(), deadline)
     return { ...target, greeting }
