@@ -32,6 +32,12 @@ export interface AuditLog {
 /** `upTo`: everything up to that seq was looked at; `more`: there are further matches already (shared/api.ts, AuditPage). */
 export type AuditAnswer = { events: AuditEvent[]; upTo: number; more: boolean }
 
+/** An audit log that says when it cannot keep up: engines hold their clients back then. */
+export interface BoundedAuditLog extends AuditLog {
+  /** Undefined while entries may come; else resolves when they may again, and rejects if the store refuses what waits. */
+  room(): Promise<void> | undefined
+}
+
 export interface AuditReader {
   /** Events in the order of their seq. With `waitSeconds` it waits that long for the first match after `after`. */
   query(query: AuditQuery, signal: AbortSignal): Promise<AuditAnswer>

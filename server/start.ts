@@ -12,6 +12,7 @@ import { createCredentialStore } from './access/credentials.ts'
 import { createAuditLog } from './audit/audit-log.ts'
 import { createAuditReader } from './audit/audit-reader.ts'
 import { keepRetention } from './audit/retention.ts'
+import { createSqliteRowWriter } from './audit/sqlite-row-writer.ts'
 import { fingerprintOf, openAuthority, type Authority } from './ca/authority.ts'
 import { writeCaFile } from './ca/ca-file.ts'
 import { createCaRotation } from './ca/rotation.ts'
@@ -99,7 +100,8 @@ export async function startServer(
   const { db } = store
   requireCluster(config, await readSetting(db, 'cluster'))
   const authority = await openAuthority(db, masterKey, now, (kind) => metrics.certificateIssued(kind))
-  const audit = metrics.watchAudit(openAudit({ db, now, log }))
+  const writer = config.store.kind === 'sqlite' ? { writer: createSqliteRowWriter(config.store.file) } : {}
+  const audit = metrics.watchAudit(openAudit({ db, now, log, ...writer }))
   opened.defer(() => audit.close())
 
   const limitDefaults = { maxDurationMs: config.sessions.maxDuration, idleTimeoutMs: config.sessions.idleTimeout }

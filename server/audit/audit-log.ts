@@ -1,18 +1,19 @@
 // The audit log's writing side (R5): entries in the order in which they were recorded, written in batches so that statements of
 // busy connections share a transaction. audit-reader.ts reads it.
-import type { Kysely, Selectable } from 'kysely'
+import type { Kysely } from 'kysely'
 import type { Logger } from 'pino'
 import type { Tables } from '../store/schema.ts'
-import type { AuditEntry, AuditLog, Clock } from '../seams.ts'
+import type { AuditEntry, BoundedAuditLog, Clock } from '../seams.ts'
+import { createStoreRowWriter, type AuditRow, type RowWriter } from './row-writer.ts'
 
-/** How long an entry may wait for company before it is written, in ms. */
-const BATCH_MS = 20
-/** Rows of one INSERT: 10 columns each, well under SQLite's 32,766 and PostgreSQL's 65,535 parameters. */
-const BATCH_ROWS = 500
+/** How long an entry may wait for company before it is written, in ms: each batch costs the disk one flush. */
+const BATCH_MS = 100
+/** Rows of one batch: 10 columns each, well under SQLite's 32,766 and PostgreSQL's 65,535 parameters. */
+const BATCH_ROWS = 1000
+/** So many entries may wait before those who make statements have to wait too; some 10 MB of short statements. */
+const MAX_WAITING = 20_000
 /** How long to wait before a refused batch is tried again, in ms. Nothing is dropped meanwhile. */
 const RETRY_MS = 1000
-
-type Row = Omit<Selectable<Tables['audit']>, 'seq'>
 
 /** How the writing goes, for metrics and readiness. */
 export type AuditLogState = {
@@ -26,7 +27,7 @@ export type AuditLogState = {
   isFailing: boolean
 }
 
-export interface OwnedAuditLog extends AuditLog {
+export interface OwnedAuditLog extends BoundedAuditLog {
   /** Called after each batch that is in the store. Returns what ends it. */
   onWritten(listener: () => void): () => void
   state(): AuditLogState
@@ -34,8 +35,17 @@ export interface OwnedAuditLog extends AuditLog {
   close(): Promise<void>
 }
 
-export function createAuditLog({ db, now, log }: { db: Kysely<Tables>; now: Clock; log: Logger }): OwnedAuditLog {
-  let queue: Row[] = []
+export type AuditLogOptions = {
+  /** Written to unless there is a writer. */
+  db: Kysely<Tables>
+  /** Closed with the log. */
+  writer?: RowWriter
+  now: Clock
+  log: Logger
+}
+
+export function createAuditLog({ db, now, log, writer = createStoreRowWriter(db) }: AuditLogOptions): OwnedAuditLog {
+  let queue: AuditRow[] = []
   let timer: NodeJS.Timeout | undefined
   let writing: Promise<void> | undefined
   const count = { written: 0, failures: 0, isFailing: false }
@@ -53,7 +63,7 @@ export function createAuditLog({ db, now, log }: { db: Kysely<Tables>; now: Cloc
     while (queue.length > 0) {
       const batch = queue.slice(0, BATCH_ROWS)
       try {
-        await db.insertInto('audit').values(batch).execute()
+        await writer.write(batch)
       } catch (error) {
         count.failures++
         count.isFailing = true
@@ -83,6 +93,7 @@ export function createAuditLog({ db, now, log }: { db: Kysely<Tables>; now: Cloc
       schedule(BATCH_MS)
     },
     flush,
+    room: () => (queue.length < MAX_WAITING ? undefined : flush()),
     onWritten(listener) {
       listeners.add(listener)
       return () => void listeners.delete(listener)
@@ -95,12 +106,13 @@ export function createAuditLog({ db, now, log }: { db: Kysely<Tables>; now: Cloc
         await flush()
       } finally {
         clearTimeout(timer)
+        await writer.close()
       }
     },
   }
 }
 
-const toRow = (entry: AuditEntry, time: Date): Row => ({
+const toRow = (entry: AuditEntry, time: Date): AuditRow => ({
   time: time.toISOString(),
   event: entry.event,
   user_name: entry.user ?? null,

@@ -5,6 +5,10 @@ import { SqliteAdapter, SqliteDialect, type DialectAdapter, type SqliteDatabase,
 
 /** How long a statement waits for another process (a backup, `sqlite3`) that holds the file, in ms. */
 const BUSY_TIMEOUT_MS = 5000
+/** Pages in the write-ahead log at which a commit of this connection writes them back: four times SQLite's default. */
+const CHECKPOINT_PAGES = 4000
+/** The program has some dozens of queries; more texts come from lists of different lengths. */
+const MAX_PREPARED = 200
 
 /** A Kysely dialect on the SQLite database in `file`; Kysely's `destroy()` closes it. */
 export class NodeSqliteDialect extends SqliteDialect {
@@ -26,10 +30,32 @@ class TransactionalDdlAdapter extends SqliteAdapter {
 
 function openDatabase(file: string): SqliteDatabase {
   const database = new DatabaseSync(file, { enableForeignKeyConstraints: true, timeout: BUSY_TIMEOUT_MS })
-  // NORMAL under WAL: a crash of the process loses nothing, a power cut may lose the last commits but never corrupts.
-  database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL')
-  return { close: () => database.close(), prepare: (sql) => statementOf(database.prepare(sql)) }
+  // NORMAL under WAL: a crash of the process loses nothing, a power cut may lose the last commits but never corrupts. The audit
+  // log's own connection syncs all that came before with each of its batches (server/audit/sqlite-row-writer-thread.ts), and
+  // also does the checkpoints, which stop the thread that does them for tens of milliseconds: here only when it does not.
+  database.exec(
+    `PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`,
+  )
+  const prepared = new Map<string, SqliteStatement>()
+  return {
+    close: () => database.close(),
+    prepare: (sql) => {
+      const known = prepared.get(sql)
+      if (known) return known
+      const statement = statementOf(database.prepare(textOf(sql)))
+      const [oldest] = prepared.size >= MAX_PREPARED ? prepared.keys() : []
+      if (oldest !== undefined) prepared.delete(oldest)
+      prepared.set(sql, statement)
+      return statement
+    },
+  }
 }
+
+/**
+ * A transaction that reads before it writes fails at once where the audit log's connection wrote in between (SQLITE_BUSY_SNAPSHOT:
+ * no timeout helps). One that begins as a writer waits for its turn first.
+ */
+const textOf = (sql: string): string => (sql === 'begin' ? 'begin immediate' : sql)
 
 /** What Kysely expects of a prepared statement: parameters as one array, and whether it returns rows. */
 function statementOf(statement: StatementSync): SqliteStatement {

@@ -1,8 +1,10 @@
-// The audit log on a real store: order, batches, search, live followers, and a store that refuses for a while.
+// The audit log on a real store: order, batches, search, live followers, and a store that refuses for a while. Through the
+// connection that everybody uses, and by the thread that writes for a SQLite store.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import pino from 'pino'
 import { createAuditLog, type OwnedAuditLog } from '../../server/audit/audit-log.ts'
 import { createAuditReader } from '../../server/audit/audit-reader.ts'
+import { createSqliteRowWriter } from '../../server/audit/sqlite-row-writer.ts'
 import type { AuditReader } from '../../server/seams.ts'
 import { freshStore } from '../support/store.ts'
 
@@ -12,17 +14,18 @@ let store: Awaited<ReturnType<typeof freshStore>>
 let audit: OwnedAuditLog
 let reader: AuditReader
 
-beforeEach(async () => {
-  store = await freshStore()
-  audit = createAuditLog({ db: store.db, now: () => new Date(), log })
-  reader = createAuditReader({ db: store.db, audit })
-})
-afterEach(async () => {
-  await audit.close().catch(() => undefined)
-  await store.close()
-})
+describe.each(['through the store', 'by a thread'] as const)('audit log, written %s', (how) => {
+  beforeEach(async () => {
+    store = await freshStore()
+    const writer = how === 'by a thread' ? { writer: createSqliteRowWriter(store.file) } : {}
+    audit = createAuditLog({ db: store.db, now: () => new Date(), log, ...writer })
+    reader = createAuditReader({ db: store.db, audit })
+  })
+  afterEach(async () => {
+    await audit.close().catch(() => undefined)
+    await store.close()
+  })
 
-describe('audit log', () => {
   it('R5: keeps the order of thousands of entries over many batches', async () => {
     for (let n = 0; n < 2500; n++) audit.record({ event: 'statement.query', detail: { n } })
     const { events } = await reader.query({ limit: 1000, after: 0, waitSeconds: 0 }, never)
@@ -69,5 +72,39 @@ describe('audit log', () => {
       'alice',
       'bob',
     ])
+  })
+
+  it('R5: says when it cannot keep up, and when it can again', async () => {
+    expect(audit.room()).toBeUndefined()
+    for (let n = 0; n < 20_000; n++) audit.record({ event: 'statement.query', detail: { n } })
+    const room = audit.room()
+    expect(room).toBeInstanceOf(Promise)
+    await room
+    expect(audit.room()).toBeUndefined()
+    const { events } = await reader.query({ limit: 1, waitSeconds: 0 }, never)
+    const [last] = events
+    expect(last).toMatchObject({ seq: 20_000, detail: { n: 19_999 } })
+  })
+
+  it('R5: transactions of the store that read before they write are not refused because of entries in between', async () => {
+    await store.db.insertInto('settings').values({ key: 'counter', value: '0' }).execute()
+    const written: Promise<void>[] = []
+    for (let n = 0; n < 20; n++) {
+      await store.db.transaction().execute(async (trx) => {
+        const { value } = await trx.selectFrom('settings').select('value').executeTakeFirstOrThrow()
+        audit.record({ event: 'login.succeeded', detail: { n } })
+        written.push(audit.flush())
+        // Lets the thread try.
+        await new Promise((resolve) => setImmediate(resolve))
+        await trx
+          .updateTable('settings')
+          .set({ value: String(Number(value) + 1) })
+          .execute()
+      })
+    }
+    await Promise.all(written)
+    const { events } = await reader.query({ limit: 100, waitSeconds: 0 }, never)
+    expect(events.map(({ detail }) => detail['n'])).toEqual(Array.from({ length: 20 }, (_, n) => n))
+    expect(await store.db.selectFrom('settings').select('value').executeTakeFirst()).toEqual({ value: '20' })
   })
 })

@@ -23,7 +23,8 @@ export type HarnessOptions = {
   dialTimeoutMs?: number
   writeStallMs?: number
   fetchPassword?: () => Promise<string | undefined>
-  flush?: () => Promise<void>
+  /** The audit log's own back-pressure. */
+  room?: () => Promise<void> | undefined
 }
 
 export type Harness = Awaited<ReturnType<typeof startHarness>>
@@ -69,7 +70,8 @@ export async function startHarness(options: HarnessOptions) {
         events.push(entry)
         for (const wake of watchers) wake()
       },
-      flush: options.flush ?? (() => Promise.resolve()),
+      flush: () => Promise.resolve(),
+      room: options.room ?? (() => undefined),
     },
     reportError: (code, cause) => {
       const errorId = `E${reported.length + 1}`

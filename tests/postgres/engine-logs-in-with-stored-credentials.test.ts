@@ -1,8 +1,10 @@
+import { pbkdf2Sync } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { encodeAuthentication, encodeReadyForQuery } from '../../shared/wire/postgres/backend-messages.ts'
+import { SaltedPasswords } from '../../server/engines/postgres/salted-passwords.ts'
 import { startScram } from '../../server/engines/postgres/scram.ts'
 import { dialTarget } from '../../server/engines/postgres/target-dial.ts'
 import { useTestPostgres } from '../support/postgres.ts'
@@ -29,7 +31,7 @@ const cluster = useTestPostgres({
 let authority: CertificateAuthority
 beforeAll(async () => {
   const lines = [
-    'host all postgres 127.0.0.1/32 scram-sha-256',
+    'host all postgres,changing 127.0.0.1/32 scram-sha-256',
     ...Object.entries(METHODS).map(([role, method]) => `host all ${role} 127.0.0.1/32 ${method}`),
   ]
   await writeFile(join(cluster.current.clusterDir, 'pg_hba.conf'), `${lines.join('\n')}\n`)
@@ -83,13 +85,55 @@ it('DB1: SCRAM is bound to the TLS channel where the target offers it', async ()
   socket.destroy()
   // With this, the logins above were bound: PostgreSQL offers PLUS over TLS, and refuses a wrong binding.
   expect(serverEndPoint).toHaveLength(32)
-  const offered = { password: 'x', nonce: 'abc', mechanisms: ['SCRAM-SHA-256-PLUS', 'SCRAM-SHA-256'] }
+  const mechanisms = ['SCRAM-SHA-256-PLUS', 'SCRAM-SHA-256']
+  const offered = { password: 'x', salted: new SaltedPasswords(), nonce: 'abc', mechanisms }
   const bound = startScram({ ...offered, serverEndPoint: Buffer.from('hash') })
   expect([bound.mechanism, bound.first.toString()]).toEqual(['SCRAM-SHA-256-PLUS', 'p=tls-server-end-point,,n=,r=abc'])
   const unbound = startScram({ ...offered, serverEndPoint: undefined })
   expect([unbound.mechanism, unbound.first.toString()]).toEqual(['SCRAM-SHA-256', 'n,,n=,r=abc'])
   const stripped = startScram({ ...offered, mechanisms: ['SCRAM-SHA-256'], serverEndPoint: Buffer.from('hash') })
   expect(stripped.first.toString()).toBe('y,,n=,r=abc')
+})
+
+it('C1: what SCRAM derives from a password is kept for that password, salt and count alone, and for some hundred at most', async () => {
+  const salted = new SaltedPasswords()
+  const salt = Buffer.from('salt-1')
+  const first = salted.derive('secret', salt, 1)
+  expect(salted.derive('secret', salt, 1)).toBe(first)
+  expect(await first).toEqual(pbkdf2Sync('secret', salt, 1, 32, 'sha256'))
+  const others = [
+    salted.derive('secret2', salt, 1),
+    salted.derive('secret', Buffer.from('salt-2'), 1),
+    salted.derive('secret', salt, 2),
+  ]
+  const values = (await Promise.all([first, ...others])).map((value) => value.toString('hex'))
+  expect(new Set(values).size).toBe(4)
+  for (let n = 0; n < 300; n++) void salted.derive(`other ${n}`, salt, 1)
+  expect(salted.derive('secret', salt, 1)).not.toBe(first)
+  expect(await salted.derive('secret', salt, 1)).toEqual(await first)
+})
+
+it('DB1: a password that was changed at the target and in the store counts from the next connection on', async () => {
+  const password = { current: 'first-password' }
+  await cluster.current.sql(`create role changing login password '${password.current}'`)
+  const engine = await startHarness({
+    address: `127.0.0.1:${cluster.current.port}`,
+    tls: { mode: 'require' },
+    account: 'changing',
+    fetchPassword: () => Promise.resolve(password.current),
+    databases: ['*'],
+  })
+  try {
+    const connect = async () => psql(engine.url('postgres'), ['-c', 'select 1']).done
+    expect((await connect()).stdout).toBe('1\n')
+    expect((await connect()).stdout).toBe('1\n')
+    await cluster.current.sql(`alter role changing password 'second-password'`)
+    expect((await connect()).stderr).toContain('does not accept the credentials')
+    password.current = 'second-password'
+    expect((await connect()).stdout).toBe('1\n')
+  } finally {
+    await engine.close()
+  }
 })
 
 it("E1: an account without a stored password is the administrator's to fix", async () => {

@@ -98,7 +98,11 @@ async function startAndEnd(protocol: Protocol, end: End, at: number) {
     address: `127.0.0.1:${proxy.port}`,
     ...(protocol === 'tcp' ? {} : { tls: { mode: 'disable' }, accounts: [{ name: 'app' }] }),
   })
-  const audit = { record: (entry: AuditEntry) => void events.push(entry), flush: () => point('log') }
+  const audit = {
+    record: (entry: AuditEntry) => void events.push(entry),
+    flush: () => point('log'),
+    room: () => undefined,
+  }
   const requireLogin = () => {
     if (isLoggedOut) throw new PosternError('login_expired', 'this login was ended; log in again')
   }

@@ -13,13 +13,14 @@ import { PostgresProtocolError } from '../../../shared/wire/postgres/protocol-er
 import { PosternError } from '../../../shared/errors.ts'
 import { StreamEndedError } from '../../../link/read-bytes.ts'
 import { watchForStall, type StalledSide } from '../../../link/write-stall.ts'
-import type { AuditLog, CredentialStore, EngineConnection, ReportError } from '../../seams.ts'
+import type { AuditLog, BoundedAuditLog, CredentialStore, EngineConnection, ReportError } from '../../seams.ts'
 import type { CancelKeys, Random } from './cancel-keys.ts'
 import { endedByPostern, lastWordsFor, StartupRefusal, targetStalled, targetVanished } from './client-errors.ts'
 import { checkStartup, readStartup, type ClientStartup, type PostgresAccess } from './client-startup.ts'
 import { CLIENT_INTEREST } from './client-requests.ts'
 import { closeClient, closeTarget } from './closing.ts'
 import { relay, type RelayEnd } from './relay.ts'
+import type { SaltedPasswords } from './salted-passwords.ts'
 import { StatementLog, TARGET_INTEREST } from './statement-log.ts'
 import { cancelAtTarget } from './target-cancel.ts'
 import { dialTarget, type TargetConnection } from './target-dial.ts'
@@ -27,14 +28,12 @@ import { logInToTarget, TargetRefusal, type TargetGreeting } from './target-logi
 
 /** How long a client may take for its startup message, in ms (PostgreSQL's authentication_timeout is 60 s, too). */
 const STARTUP_TIMEOUT_MS = 60_000
-/** So many statements may be on their way to the audit log before the client has to wait for it. */
-const MAX_UNWRITTEN_EVENTS = 2_000
 
 export type PostgresConnection = EngineConnection & { access: PostgresAccess }
 
 export type ConnectionTools = {
   credentials: CredentialStore
-  audit: AuditLog
+  audit: BoundedAuditLog
   reportError: ReportError
   /** For TCP, TLS and login together. */
   dialTimeoutMs: number
@@ -43,6 +42,7 @@ export type ConnectionTools = {
   now: () => number
   random: Random
   keys: CancelKeys
+  salted: SaltedPasswords
 }
 
 /** Serves one connection. Resolves when it is over and everything is released; never rejects. */
@@ -144,7 +144,8 @@ async function openTarget(startup: ClientStartup, { connection, tools, signal }:
     target = await dialTarget(resource, deadline)
     const { parameters } = startup
     const { socket, serverEndPoint } = target
-    const login = { account: route.account, password, parameters, serverEndPoint, random: tools.random }
+    const { random, salted } = tools
+    const login = { account: route.account, password, parameters, serverEndPoint, random, salted }
     const greeting = await logInToTarget(socket, login, deadline)
     await orAbort(connection.session.markActive(), deadline)
     return { ...target, greeting }
@@ -178,16 +179,11 @@ async function serveReady(target: ReadyTarget, startup: ClientStartup, context: 
     route: access.route,
     cancelAtTarget: cancelTarget,
   })
-  let unwritten = 0
-  const statements = new StatementLog(({ event, detail }) => {
-    unwritten++
-    events.record(event, detail)
-  }, tools.now)
+  const statements = new StatementLog(({ event, detail }) => events.record(event, detail), tools.now)
   /** Both of our logs may ask the client to wait: one is bounded by answers, the other by the store. */
-  const hold = (): Promise<void> | undefined => {
-    if (unwritten < MAX_UNWRITTEN_EVENTS) return statements.room()
-    unwritten = 0
-    return Promise.all([statements.room(), tools.audit.flush()]).then(() => undefined)
+  const hold = (): Promise<unknown> | undefined => {
+    const [answers, store] = [statements.room(), tools.audit.room()]
+    return answers && store ? Promise.all([answers, store]) : (answers ?? store)
   }
   const fromTarget = new MessageFramer(TARGET_INTEREST, (message) => statements.onTargetMessage(message))
   const fromClient = new MessageFramer(CLIENT_INTEREST, (message) => {

@@ -5,14 +5,15 @@ import { readBytes } from '../../../link/read-bytes.ts'
 import { WRITE_STALL_MS } from '../../../link/write-stall.ts'
 import { CANCEL_REQUEST_BYTES, parseCancelRequest } from '../../../shared/wire/postgres/startup.ts'
 import type { Logger } from 'pino'
-import type { AuditLog, Clock, CredentialStore, Engine, ReportError, Route } from '../../seams.ts'
+import type { BoundedAuditLog, Clock, CredentialStore, Engine, ReportError, Route } from '../../seams.ts'
 import { CancelKeys, type KeyOwner, type Random } from './cancel-keys.ts'
 import { closeClient } from './closing.ts'
 import { serveConnection } from './connection.ts'
+import { SaltedPasswords } from './salted-passwords.ts'
 
 export type PostgresEngineOptions = {
   credentials: CredentialStore
-  audit: AuditLog
+  audit: BoundedAuditLog
   reportError: ReportError
   /** Credentials, TCP, TLS and login at the target together, in ms; a cancel request has the same time. */
   dialTimeoutMs: number
@@ -26,6 +27,7 @@ export type PostgresEngineOptions = {
 /** Makes the engine. Nothing is opened before a connection comes. */
 export function createPostgresEngine(options: PostgresEngineOptions): Engine {
   const keys = new CancelKeys(options.random)
+  const salted = new SaltedPasswords()
   const now = () => options.now().getTime()
   const { writeStallMs = WRITE_STALL_MS } = options
   return {
@@ -36,7 +38,7 @@ export function createPostgresEngine(options: PostgresEngineOptions): Engine {
       // Errors are said in the protocol, from the first one on.
       await connection.admit()
       const access = { ...connection.access, resource }
-      await serveConnection({ ...connection, access }, { ...options, writeStallMs, now, keys })
+      await serveConnection({ ...connection, access }, { ...options, writeStallMs, now, keys, salted })
     },
     cancel: (link, route, isActive, log) => serveCancel(link, route, isActive, log, keys, options),
   }

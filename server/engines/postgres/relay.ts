@@ -21,7 +21,7 @@ export type RelayOptions = {
   /** Watches what the target sends. */
   fromTarget: MessageFramer
   /** Asked after each piece from the client: a promise holds the client back until it resolves; its rejection ends the relay. */
-  hold: () => Promise<void> | undefined
+  hold: () => Promise<unknown> | undefined
   /** Is added to as bytes move. */
   progress: PumpProgress
   signal: AbortSignal

@@ -1,9 +1,7 @@
 // The client's side of SCRAM-SHA-256 and SCRAM-SHA-256-PLUS as PostgreSQL speaks them, used to log in to targets. Pure but
 // for hashing; the server's signature is always verified. Sources: RFC 5802, RFC 7677, RFC 5929 (tls-server-end-point).
-import { createHash, createHmac, pbkdf2, timingSafeEqual } from 'node:crypto'
-import { promisify } from 'node:util'
-
-const deriveKey = promisify(pbkdf2)
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
+import type { SaltedPasswords } from './salted-passwords.ts'
 
 /** PostgreSQL's default is 4096; a server that asks for more than this only wants our processor. */
 const MAX_ITERATIONS = 1_000_000
@@ -32,6 +30,7 @@ export type ScramClient = {
  */
 export function startScram(options: {
   password: string
+  salted: SaltedPasswords
   mechanisms: readonly string[]
   serverEndPoint: Buffer | undefined
   nonce: string
@@ -53,7 +52,7 @@ export function startScram(options: {
     answer: async (serverFirst) => {
       const text = serverFirst.toString('utf8')
       const { serverNonce, salt, iterations } = parseServerFirst(text, nonce)
-      const salted = await deriveKey(saslPrep(options.password), salt, iterations, 32, 'sha256')
+      const salted = await options.salted.derive(saslPrep(options.password), salt, iterations)
       const clientKey = hmac(salted, 'Client Key')
       const finalBare = `c=${channel.toString('base64')},r=${serverNonce}`
       const authMessage = `${firstBare},${text},${finalBare}`

@@ -21,6 +21,7 @@ import { PostgresProtocolError } from '../../../shared/wire/postgres/protocol-er
 import { encodeStartupMessage, type BackendKey } from '../../../shared/wire/postgres/startup.ts'
 import { readBytes } from '../../../link/read-bytes.ts'
 import type { Random } from './cancel-keys.ts'
+import type { SaltedPasswords } from './salted-passwords.ts'
 import { startScram, type ScramClient } from './scram.ts'
 
 /** Far above what a start-up needs; a target that says more is not one. */
@@ -34,6 +35,7 @@ export type TargetLogin = {
   parameters: ReadonlyMap<string, string>
   serverEndPoint: Buffer | undefined
   random: Random
+  salted: SaltedPasswords
 }
 
 export type TargetGreeting = {

@@ -1,0 +1,45 @@
+// The thread that writes the audit log's rows into a SQLite store: a connection of its own on the same file, one transaction a
+// batch. Started by sqlite-row-writer.ts; does nothing else.
+import { DatabaseSync } from 'node:sqlite'
+import { parentPort, workerData } from 'node:worker_threads'
+import { AUDIT_COLUMNS, type FromThread, type ToThread } from './sqlite-row-writer.ts'
+
+/** How long it waits for others who write to the file, in ms. */
+const BUSY_TIMEOUT_MS = 5000
+
+const { file } = workerData as { file: string }
+const database = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS })
+// FULL: a batch that was answered is on the disk, so that neither a kill nor a power cut loses what was acknowledged (R5).
+// WAL is a property of the file, which the store has set.
+database.exec('PRAGMA synchronous = FULL')
+const insert = database.prepare(
+  `insert into audit (${AUDIT_COLUMNS.join(', ')}) values (${AUDIT_COLUMNS.map(() => '?').join(', ')})`,
+)
+
+function write(message: Exclude<ToThread, 'close'>): void {
+  database.exec('begin immediate')
+  try {
+    for (const row of message.batch) insert.run(...row)
+    database.exec('commit')
+  } catch (error) {
+    // A failed commit may have ended the transaction by itself.
+    if (database.isTransaction) database.exec('rollback')
+    throw error
+  }
+}
+
+parentPort?.on('message', (message: ToThread) => {
+  if (message === 'close') {
+    database.close()
+    parentPort?.close()
+    return
+  }
+  let answer: FromThread
+  try {
+    write(message)
+    answer = { error: undefined }
+  } catch (error) {
+    answer = { error: error instanceof Error ? error : new Error(String(error)) }
+  }
+  parentPort?.postMessage(answer)
+})
