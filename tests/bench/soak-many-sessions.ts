@@ -159,11 +159,24 @@ const newConnectionMs = {
   gateway: spread(took.gateway),
   all: spread([...took.direct, ...took.gateway]),
 }
+/** What a connection that comes and goes costs, whatever else the machine does meanwhile. */
+function cpuPerConnection(): Record<string, number> {
+  const [from, to] = ['full', 'full, after the churn'].map((what) => moments.find((moment) => moment.what === what))
+  const n = took.direct.length + took.gateway.length
+  if (!from || !to) return {}
+  const perOne = (ms: number, count: number): number => Math.round((ms / count) * 10) / 10
+  return {
+    'server, each': perOne(to.server.cpuMs - from.server.cpuMs, n),
+    'core, each through a gateway': perOne(to.core.cpuMs - from.core.cpuMs, took.gateway.length),
+  }
+}
+const cpuMs = cpuPerConnection()
 const scale = { minutes, sessions: many.ways.length, connections, perSecond: Number(values.rate), gateways }
-if (values.json) console.log(JSON.stringify({ scale, newConnectionMs, failures, moments }, null, 2))
+if (values.json) console.log(JSON.stringify({ scale, newConnectionMs, cpuMs, failures, moments }, null, 2))
 else {
   console.table([scale])
   console.table(newConnectionMs)
+  console.table({ 'CPU ms a connection': cpuMs })
   const flat = ({ what, atS, server, core, rows }: Moment) => ({
     ...{
       what,

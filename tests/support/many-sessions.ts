@@ -61,8 +61,13 @@ export class Connection {
   static async open(way: Way, onLost: (why: string) => void): Promise<Connection> {
     const stream = await way.connect(AbortSignal.timeout(CONNECTION_DEADLINE_MS))
     const connection = new Connection(stream, onLost)
-    await connection.ask()
-    return connection
+    try {
+      await connection.ask()
+      return connection
+    } catch (error) {
+      await connection.close()
+      throw error
+    }
   }
 
   /** One byte there and back. */
