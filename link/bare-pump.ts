@@ -31,7 +31,9 @@ export function carryCovered(from: Duplex, to: Duplex, count: (bytes: number) =>
   const begin = (): void => {
     from.on('data', onData).on('end', onEnd)
     to.on('drain', onDrain)
-    from.resume()
+    // Its end was told to whoever read the first bytes.
+    if (from.readableEnded) process.nextTick(onEnd)
+    else from.resume()
   }
   const stop = (): void => {
     from.off('data', onData).off('end', onEnd).pause()

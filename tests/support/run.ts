@@ -118,7 +118,7 @@ const quote = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`
 
 /** A command behind a real pseudo-terminal (util-linux's `script`): what is written is typed, "\x03" is Ctrl-C. */
 export const inTerminal = (command: string, args: readonly string[], options: RunOptions = {}): Kept =>
-  new Kept('script', ['-qfec', [command, ...args].map(quote).join(' '), '/dev/null'], options)
+  new Kept('script', ['-qfec', `exec ${[command, ...args].map(quote).join(' ')}`, '/dev/null'], options)
 
 /** Waits until a condition holds; polls it, so it should be cheap. */
 export async function until(
