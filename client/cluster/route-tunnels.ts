@@ -12,8 +12,8 @@ import { dialTurn } from './dial-turns.ts'
 import type { KeyedCertificate } from './keyed-certificate.ts'
 import { connectTls, isWithoutAlpn, unreachable } from './tls.ts'
 
-/** Tunnels that take streams, for one route; more only where these are full. */
-const TUNNELS_MAX = 4
+/** Tunnels that take streams, for one route; more only where these are full. So many connections have one to themselves. */
+const TUNNELS_MAX = 16
 /** For connecting and the handshake of one, in ms. */
 const DIAL_DEADLINE_MS = 15_000
 /** A server that knows no tunnels is asked again after so long: it may have been updated. In ms. */
@@ -56,7 +56,7 @@ export class RouteTunnels {
     signal.throwIfAborted()
     if (this.#isClosed || this.#now() < this.#support.unsupportedUntilMs) return undefined
     const pool = this.#poolFor(target)
-    const tunnel = pool.takeNow() ?? (await pool.waitForOne(signal))
+    const tunnel = pool.take() ?? (await pool.waitForOne(signal))
     // Meanwhile others may have taken the last place on it.
     return tunnel?.isOpen ? { link: tunnel.open(alpn), tunnel } : undefined
   }
@@ -116,7 +116,13 @@ class Pool {
     this.#options = options
   }
 
-  /** One that is up: a free one, else the one with the fewest streams while no other can be had. */
+  /** A free one; where there is none and there may be no more, the one with the fewest streams. undefined: wait for one. */
+  take(): Tunnel | undefined {
+    const best = this.takeNow()
+    return best?.size === 0 || this.#isFull() ? best : undefined
+  }
+
+  /** One that is up, the one with the fewest streams. */
   takeNow(): Tunnel | undefined {
     let best: Tunnel | undefined
     for (const tunnel of this.#open()) if (best === undefined || tunnel.size < best.size) best = tunnel
@@ -124,9 +130,7 @@ class Pool {
   }
 
   dialAhead(): void {
-    const open = this.#open()
-    if (open.some((tunnel) => tunnel.size === 0) || open.length + this.#dialing >= TUNNELS_MAX) return
-    void this.#dial()
+    if (this.takeNow()?.size !== 0 && !this.#isFull()) void this.#dial()
   }
 
   /** Resolves with one of those that are being dialled; undefined: the server knows no tunnels. */
@@ -152,6 +156,10 @@ class Pool {
   drain(): void {
     this.#end.abort()
     for (const tunnel of this.#tunnels) tunnel.drain()
+  }
+
+  #isFull(): boolean {
+    return this.#open().length + this.#dialing >= TUNNELS_MAX
   }
 
   #open(): Tunnel[] {

@@ -21,7 +21,7 @@ import { TunnelStream } from './tunnel-stream.ts'
 /** Streams of one tunnel at a time. */
 export const TUNNEL_STREAMS_MAX = 256
 /** A handshake costs about as much as moving so many bytes. */
-const RAW_FROM_BYTES = 1024 * 1024
+const RAW_FROM_BYTES = 256 * 1024
 /** A turn, where others wait for theirs, in bytes. */
 const TURN_BYTES = 16 * 1024
 /** Frames handed to TLS before those before them are out, in bytes: what a single byte may have to wait for on our side. */
