@@ -20,7 +20,7 @@ import { TunnelStream } from './tunnel-stream.ts'
 
 /** Streams of one tunnel at a time. */
 export const TUNNEL_STREAMS_MAX = 256
-/** A handshake costs about as much as moving so many bytes. */
+/** A connection that has moved so many bytes is likely to live on, and is worth the handshake of a tunnel for the next one. */
 const RAW_FROM_BYTES = 256 * 1024
 /** A turn, where others wait for theirs, in bytes. */
 const TURN_BYTES = 16 * 1024

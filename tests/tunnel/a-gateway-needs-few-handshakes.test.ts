@@ -135,11 +135,11 @@ describe('G1: the connections of a gateway', () => {
     expect(only(server.handshakes, ALPN.tunnel)).toBe(server.handshakes.length)
   })
 
-  it('that come 300 at once cost four handshakes', async () => {
+  it('that come 300 at once cost sixteen handshakes', async () => {
     const { dial, server } = await newGateway()
     const dialed = await Promise.all(Array.from({ length: 300 }, () => dial()))
     await Promise.all(dialed.map((one, at) => expectEcho(one, `I am ${at}`)))
-    expect(server.handshakes).toEqual(Array.from({ length: 4 }, () => ALPN.tunnel))
+    expect(server.handshakes).toEqual(Array.from({ length: 16 }, () => ALPN.tunnel))
     expect(Math.max(...server.tunnels.map(({ size }) => size))).toBeLessThan(150)
     await Promise.all(dialed.map(finish))
   })
