@@ -163,7 +163,16 @@ async function startCore(home: Home, options: ConnectOptions, signal: AbortSigna
   try {
     const child = spawn(
       options.execPath ?? process.execPath,
-      [`--max-semi-space-size=${YOUNG_MIB}`, main, '--home', home.dir, '--app-version', options.appVersion, '--ready-fd', '3'],
+      [
+        `--max-semi-space-size=${YOUNG_MIB}`,
+        main,
+        '--home',
+        home.dir,
+        '--app-version',
+        options.appVersion,
+        '--ready-fd',
+        '3',
+      ],
       { cwd: '/', detached: true, stdio: ['ignore', log.fd, log.fd, 'pipe'] },
     )
     const failed = new Promise<never>((_, reject) => child.once('error', reject))

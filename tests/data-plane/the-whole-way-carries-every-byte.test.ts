@@ -177,7 +177,7 @@ describe('the whole way', () => {
       }
       for (let round = 0; round < 20; round++) await Promise.all(Array.from({ length: 20 }, (_, n) => one(n)))
       // Tunnels that came up for so many at once stay for a minute.
-      const TUNNELS = 5
+      const TUNNELS = 17
       await until(
         () => count().every((now, at) => now <= before[at]! + TUNNELS),
         `the descriptors of ${before.join(' and ')} and of ${TUNNELS} tunnels`,
