@@ -41,7 +41,7 @@ export function toJson(run: Run): object {
 /** The tables for people. */
 export function toMarkdown(run: Run): string {
   const { samples, machine, leftOut, failures } = run
-  const kind = run.kind === 'quick' ? 'A quick run: one look, no figures to rely on. ' : ''
+  const kind = run.kind === 'quick' ? 'A quick run (--quick): short measurements, the most important rows. ' : ''
   const noise =
     run.rounds > 1
       ? `Medians of ${run.rounds} rounds; in brackets the smallest and largest of the rounds' comparisons: the noise.`
