@@ -138,7 +138,8 @@ function nextWritten(audit: Pick<OwnedAuditLog, 'onWritten'>) {
   }
 }
 
-const toEvent = (row: Row): AuditEvent =>
+/** A row of the log as readers see it. @throws if the row is none of ours */
+export const toEvent = (row: Row): AuditEvent =>
   AuditEvent.parse({
     seq: row.seq,
     time: row.time,

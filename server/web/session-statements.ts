@@ -1,7 +1,8 @@
 // What a session ran, from the audit log: page by page in either order, with a search in the text of the statements. Called by
 // session-endpoints.ts.
-import { AuditEvent } from '../../shared/api.ts'
+import type { AuditEvent } from '../../shared/api.ts'
 import type { SessionStatementsQuery } from '../../shared/session-api.ts'
+import { toEvent } from '../audit/audit-reader.ts'
 import type { Db } from '../store/store.ts'
 
 /** Events of a session that count as what it ran. */
@@ -52,21 +53,7 @@ async function readStep(
     .orderBy('seq', order === 'oldest' ? 'asc' : 'desc')
     .limit(count)
     .execute()
-  return found.map((row) =>
-    AuditEvent.parse({
-      seq: row.seq,
-      time: row.time,
-      event: row.event,
-      user: row.user_name,
-      login: row.login_id,
-      session: row.session_id,
-      connection: row.connection_id,
-      resource: row.resource,
-      account: row.account,
-      address: row.address,
-      detail: JSON.parse(row.detail) as unknown,
-    }),
-  )
+  return found.map(toEvent)
 }
 
 const textOf = ({ detail }: AuditEvent): string => (typeof detail['sql'] === 'string' ? detail['sql'] : '')

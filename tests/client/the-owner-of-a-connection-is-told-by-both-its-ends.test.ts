@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
 import { createConnection, createServer, type AddressInfo, type Socket } from 'node:net'
-import { describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { entranceFor, guardOf } from '../../client/gateways/entrance.ts'
 import type { ReadTable } from '../../client/gateways/kernel-tcp-table.ts'
 import { createLocalUserCheck, type PeerVerdict } from '../../client/gateways/local-user.ts'
@@ -164,7 +164,11 @@ describe('G18: what the tables say', () => {
 const isLinux = process.platform === 'linux'
 const ownUid = process.getuid?.()
 
-describe.skipIf(!isLinux)('G18: what the kernel of this machine says', () => {
+describe('G18: what the kernel of this machine says', () => {
+  beforeEach((context) => {
+    if (!isLinux) context.skip('only Linux has /proc/net/tcp: run it there')
+  })
+
   const listen = async (onSocket: (socket: Socket) => void) => {
     const server = createServer(onSocket)
     server.listen(0, '127.0.0.1')
