@@ -1,9 +1,9 @@
 // How sessions and what they ran look in a terminal: rows of a table, facts, one line a statement. Pure; `now` is by the server's
 // clock, in ms.
-import type { AuditEvent } from '../shared/api.ts'
+import type { AuditEvent } from '../shared/audit-api.ts'
+import type { SessionView } from '../shared/session-api.ts'
 import { formatDuration } from '../shared/duration.ts'
 import { hasAccounts, RESOURCE_PROTOCOLS, type ResourceProtocol } from '../shared/names.ts'
-import type { SessionView } from '../shared/session-api.ts'
 import type { Column } from './table.ts'
 
 export const SESSION_COLUMNS: readonly Column[] = [

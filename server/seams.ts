@@ -1,7 +1,9 @@
 // The seams between the parts of the access server: what the router asks of access, what engines are given, what
 // everybody writes to the audit log. Interfaces only, so that each part can be read (and tested) without the others.
 import type { Logger } from 'pino'
-import type { AuditEvent, AuditEventName, AuditQuery, ResourceSpec, SessionEndReason } from '../shared/api.ts'
+import type { ResourceSpec } from '../shared/admin-api.ts'
+import type { AuditEvent, AuditEventName, AuditQuery } from '../shared/audit-api.ts'
+import type { SessionEndReason } from '../shared/session-api.ts'
 import type { LoginEndReason } from '../shared/control.ts'
 import type { ErrorCode } from '../shared/errors.ts'
 import type { Identity, ResourceProtocol } from '../shared/names.ts'
@@ -29,7 +31,7 @@ export interface AuditLog {
   flush(): Promise<void>
 }
 
-/** `upTo`: everything up to that seq was looked at; `more`: there are further matches already (shared/api.ts, AuditPage). */
+/** `upTo`: everything up to that seq was looked at; `more`: there are further matches already (shared/audit-api.ts, AuditPage). */
 export type AuditAnswer = { events: AuditEvent[]; upTo: number; more: boolean }
 
 /** An audit log that says when it cannot keep up: engines hold their clients back then. */

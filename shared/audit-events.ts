@@ -2,7 +2,8 @@
 // its detail. docs/audit.md is made from this, and a test holds what a running server writes against it. Names and fields only
 // grow. Pure.
 import { z } from 'zod'
-import { type AuditEvent, type AuditEventName, SESSION_END_REASONS } from './api.ts'
+import type { AuditEvent, AuditEventName } from './audit-api.ts'
+import { SESSION_END_REASONS } from './session-api.ts'
 
 /** The fields of every event that may be null. */
 export type AuditField = 'user' | 'login' | 'session' | 'connection' | 'resource' | 'account' | 'address'

@@ -5,12 +5,12 @@ import { z } from 'zod'
 import {
   AdminDocument,
   AdminLists,
-  Done,
   type GrantSpec,
   type PostgresResource,
   type ResourceSpec,
   type RoleSpec,
-} from '../../shared/api.ts'
+} from '../../shared/admin-api.ts'
+import { Done } from '../../shared/api.ts'
 import { parseDuration } from '../../shared/duration.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { ResourceProtocol } from '../../shared/names.ts'

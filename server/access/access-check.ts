@@ -1,7 +1,7 @@
 // Who is it, and may they? Judges client certificates and routes afresh on every call (C4), by the store as it is now.
 // Called by the router on each connection, by the web API on each request, by sessions after a change of roles.
 import { X509Certificate } from 'node:crypto'
-import type { ResourceSpec } from '../../shared/api.ts'
+import type { ResourceSpec } from '../../shared/admin-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import { identityFromSubjectAltName, isResourceProtocol, type Identity } from '../../shared/names.ts'
 import type { Authority } from '../ca/authority.ts'

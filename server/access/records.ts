@@ -1,6 +1,6 @@
 // Reads resources and held roles out of the store, checked against their schemas. Called by access-check.ts, the web API
 // and admin/. Passwords of accounts stay where they are (credentials.ts).
-import { ResourceSpec, RoleSpec } from '../../shared/api.ts'
+import { ResourceSpec, RoleSpec } from '../../shared/admin-api.ts'
 import { RESOURCE_PROTOCOLS } from '../../shared/names.ts'
 import type { Db } from '../store/store.ts'
 import type { HeldRole } from './roles.ts'

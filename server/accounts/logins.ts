@@ -1,7 +1,8 @@
 // Logins: opens one after its proofs, ends one or all of a person. Called by the web API. A login is a row; its
 // certificate, its routes and their sessions live no longer than it.
 import { randomUUID, type KeyObject } from 'node:crypto'
-import type { LoginRequest, LoginResponse, PermissionLevel, SetupRequest, SsoFinishRequest } from '../../shared/api.ts'
+import type { PermissionLevel } from '../../shared/api.ts'
+import type { LoginRequest, LoginResponse, SetupRequest, SsoFinishRequest } from '../../shared/login-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { Authority } from '../ca/authority.ts'
 import { parseCsr } from '../ca/csr.ts'

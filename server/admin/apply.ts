@@ -1,7 +1,13 @@
 // Applies admin documents: people, roles, resources and grants, all or none in one transaction. Called by the web API,
 // which has checked the caller's level. Secrets that a document leaves out stay as they are.
 import { isDeepStrictEqual } from 'node:util'
-import { RoleSpec, type AdminDocument, type GrantSpec, type ResourceSpec, type UserSpec } from '../../shared/api.ts'
+import {
+  type AdminDocument,
+  type GrantSpec,
+  type ResourceSpec,
+  RoleSpec,
+  type UserSpec,
+} from '../../shared/admin-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import { accountContext } from '../access/credentials.ts'
 import { readHolders, readResources, storedResource } from '../access/records.ts'

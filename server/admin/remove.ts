@@ -1,7 +1,7 @@
 // Removes people, roles, resources and grants. Called by the web API, which ends the sessions concerned after the commit.
 // What hangs on a removed thing goes with it (grants of a person or role, accounts of a resource, logins of a person);
 // sessions and the audit log stay as history.
-import type { AdminDocument } from '../../shared/api.ts'
+import type { AdminDocument } from '../../shared/admin-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import { readHolders } from '../access/records.ts'
 import { endLogins } from '../accounts/logins.ts'

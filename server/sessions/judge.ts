@@ -2,7 +2,7 @@
 // allowed by roles and grants (S7, S8), unused after their login. Called by the owner: on deadlines, after changes, by the reaper.
 import type { Kysely } from 'kysely'
 import type { Logger } from 'pino'
-import type { SessionEndReason } from '../../shared/api.ts'
+import type { SessionEndReason } from '../../shared/session-api.ts'
 import { formatDuration } from '../../shared/duration.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { AccessCheck, ControlHub } from '../seams.ts'

@@ -1,7 +1,7 @@
 // One session that is not over, as its owner (sessions.ts) keeps it: starting → active → ending → ended. It changes state only
 // there, in markActive and in ending.ts.
 import type { AuditEntry, Clock, LiveSession, Route, SessionLimits } from '../seams.ts'
-import type { SessionEndReason } from '../../shared/api.ts'
+import type { SessionEndReason } from '../../shared/session-api.ts'
 import { SessionActivity } from './activity.ts'
 import type { EndCause } from './end-cause.ts'
 

@@ -4,7 +4,7 @@
 import type { Kysely } from 'kysely'
 import type { Logger } from 'pino'
 import { PosternError } from '../../shared/errors.ts'
-import type { SessionEndReason } from '../../shared/api.ts'
+import type { SessionEndReason } from '../../shared/session-api.ts'
 import type { Tables } from '../store/schema.ts'
 import {
   type AccessCheck,

@@ -1,9 +1,9 @@
 // Sessions for the fixture host: a few of every kind with people's names for things, what one of them ran, and answers to the calls
 // about them. Used by renderer tests.
-import type { AuditEvent } from '../../shared/api.ts'
+import type { AuditEvent } from '../../shared/audit-api.ts'
+import type { SessionView } from '../../shared/session-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { EventPayload } from '../../shared/rpc.ts'
-import type { SessionView } from '../../shared/session-api.ts'
 import type { FixtureHost, Responder } from './fixture-host.ts'
 
 const MINUTE = 60_000

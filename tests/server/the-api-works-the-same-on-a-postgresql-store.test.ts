@@ -1,6 +1,6 @@
 // The way of a person through the API once more, with the server's store on a real PostgreSQL.
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { CaStatus } from '../../shared/api.ts'
+import { CaStatus } from '../../shared/admin-api.ts'
 import {
   ADMIN_PASSWORD,
   derOf,

@@ -1,7 +1,7 @@
 // The engine for plain TCP (DB6): reaches the target, then copies bytes both ways and knows nothing of them. As no error can
 // be said inside the connection, the target is dialled before the preamble, which tells whether it was reached.
 import type { Socket } from 'node:net'
-import type { AuditEventName } from '../../../shared/api.ts'
+import type { AuditEventName } from '../../../shared/audit-api.ts'
 import { PosternError } from '../../../shared/errors.ts'
 import { linkOf, type Link } from '../../../link/link.ts'
 import { WRITE_STALL_MS, watchForStall } from '../../../link/write-stall.ts'

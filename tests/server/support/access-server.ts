@@ -10,7 +10,7 @@ import path from 'node:path'
 import tls from 'node:tls'
 import pino from 'pino'
 import { TOTP, Secret as OtpSecret } from 'otpauth'
-import { LoginResponse } from '../../../shared/api.ts'
+import { LoginResponse } from '../../../shared/login-api.ts'
 import { ALPN, type Alpn } from '../../../shared/names.ts'
 import {
   bitString,
