@@ -17,7 +17,7 @@ import { ALPN, type ResourceProtocol } from '../../shared/names.ts'
 import { encodeStartupMessage } from '../../shared/wire/postgres/startup.ts'
 import { APP_PASSWORD, readAll, SHOP_SQL } from '../postgres/engine-harness.ts'
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts'
-import { openScheduledStore, type StoreSteps } from '../support/scheduled-store.ts'
+import { noSteps, openScheduledStore, type StoreSteps } from '../support/scheduled-store.ts'
 import { limited, newSessionOwner, ROUTE } from '../support/session-owner.ts'
 import { TcpService } from '../support/tcp-service.ts'
 
@@ -87,7 +87,7 @@ async function startAndEnd(protocol: Protocol, end: End, at: number) {
     for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
   }
 
-  const steps: StoreSteps = { step: (what) => point(`store: ${what}`), refusals: 0, onCommit: () => undefined }
+  const steps: StoreSteps = { ...noSteps(), step: (what) => point(`store: ${what}`) }
   const db = await openScheduledStore(steps)
   const proxy = await startTargetProxy(protocol === 'tcp' ? service.port : postgres.port, point)
   const route = { ...ROUTE, protocol, account: protocol === 'tcp' ? 'tcp' : 'app' }
