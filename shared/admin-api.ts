@@ -67,7 +67,10 @@ const DurationOrNone = z
     (text) => text === 'none' || parseDuration(text) !== undefined,
     'this is neither a duration such as 30s, 10m, 8h or 1h30m nor none',
   )
-const Limit = z.number().int().min(1).max(1_000_000)
+/** Largest limit of numbers; beyond it, none is meant. */
+export const ROLE_LIMIT_MAX = 1_000_000
+const limitText = `a limit is a whole number from 1 to ${ROLE_LIMIT_MAX}; leave it out where there is none`
+const Limit = z.number(limitText).int(limitText).min(1, limitText).max(ROLE_LIMIT_MAX, limitText)
 
 /**
  * What ends or refuses sessions through a role (S7). Where several roles allow the same route, the most generous counts, limit by
