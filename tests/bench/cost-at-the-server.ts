@@ -52,7 +52,8 @@ try {
 
   const results: Record<string, unknown> = {}
   for (const kind of kinds) {
-    const tunnels = kind === 'own' ? undefined : new RouteTunnels({ support: unknownTunnelSupport(), now: Date.now, log })
+    const tunnels =
+      kind === 'own' ? undefined : new RouteTunnels({ support: unknownTunnelSupport(), now: Date.now, log })
     const way: Way = {
       kind: 'direct',
       held: [],
@@ -68,16 +69,27 @@ try {
       const [from, { cpuMs }] = [performance.now(), await probe.sample()]
       await comeAndGo(connections, atOnce)
       const tookMs = performance.now() - from
-      return { cpuMs: tidy(((await probe.sample()).cpuMs - cpuMs) / connections), perSecond: tidy((connections * 1000) / tookMs) }
+      return {
+        cpuMs: tidy(((await probe.sample()).cpuMs - cpuMs) / connections),
+        perSecond: tidy((connections * 1000) / tookMs),
+      }
     }
     await comeAndGo(WARM_UP, AT_ONCE)
     const oneAtATime = await costOf(1)
     const manyTogether = await costOf(AT_ONCE)
     const before = await memory(probe)
-    await manyAtOnce(Array.from({ length: idle }), AT_ONCE, async () => void way.held.push(await Connection.open(way, lose)))
+    await manyAtOnce(
+      Array.from({ length: idle }),
+      AT_ONCE,
+      async () => void way.held.push(await Connection.open(way, lose)),
+    )
     const during = await memory(probe)
     await Promise.all(way.held.map((connection) => connection.close()))
-    await until(async () => (await probe.sample()).files <= before.files + AT_ONCE, 'the server lets go of its sockets', DEADLINE_MS)
+    await until(
+      async () => (await probe.sample()).files <= before.files + AT_ONCE,
+      'the server lets go of its sockets',
+      DEADLINE_MS,
+    )
     tunnels?.close()
     const each = (of: 'pssKiB' | 'heapKiB'): number => tidy((during[of] - before[of]) / idle)
     results[kind] = { oneAtATime, manyTogether, idle: { pssKiB: each('pssKiB'), heapKiB: each('heapKiB') } }
