@@ -1,12 +1,13 @@
 // The seams between the parts of the access server: what the router asks of access, what engines are given, what
 // everybody writes to the audit log. Interfaces only, so that each part can be read (and tested) without the others.
+import type { X509Certificate } from 'node:crypto'
 import type { Logger } from 'pino'
 import type { ResourceSpec } from '../shared/admin-api.ts'
 import type { AuditEvent, AuditEventName, AuditQuery } from '../shared/audit-api.ts'
 import type { SessionEndReason } from '../shared/session-api.ts'
 import type { LoginEndReason } from '../shared/control.ts'
 import type { ErrorCode } from '../shared/errors.ts'
-import type { Identity, ResourceProtocol } from '../shared/names.ts'
+import type { ResourceProtocol, UserIdentity } from '../shared/names.ts'
 import type { Link, PumpProgress } from '../link/link.ts'
 
 export type Clock = () => Date
@@ -151,20 +152,37 @@ export type AuthorisedRoute = RouteAccess & { limits: SessionLimits }
 /** What of it opens a session. */
 export type LimitedRoute = Pick<AuthorisedRoute, 'route' | 'limits'>
 
+/** A route whose certificate and login are good. */
+export type AuthenticRoute = {
+  route: Route
+  /** By what the store said at that moment. @throws PosternError `resource_denied`, `account_denied` */
+  authorise: () => AuthorisedRoute
+}
+
+/**
+ * Each answer is by the store as it is at the call (C4). A certificate is judged by chain, validity (unless `allowExpired`), login
+ * not ended, person not disabled.
+ */
 export interface AccessCheck {
   /**
-   * Authenticates a client certificate on the given kind of identity: chain, validity (unless `allowExpired`), login not
-   * ended, person not disabled.
+   * Of a person's own certificate.
+   * @throws PosternError `bad_certificate`, `login_expired`, `wrong_identity`, `user_disabled`
+   */
+  authenticateUser(
+    certificate: X509Certificate | undefined,
+    options?: { allowExpired?: boolean },
+  ): Promise<UserIdentity>
+  /**
+   * Of a route's certificate.
    * @throws PosternError `bad_certificate`, `certificate_expired`, `login_expired`, `wrong_identity`, `user_disabled`
    */
-  authenticate(
-    certificateDer: Buffer | undefined,
-    kind: Identity['kind'],
+  authenticateRoute(
+    certificate: X509Certificate | undefined,
     options?: { allowExpired?: boolean },
-  ): Promise<Identity>
+  ): Promise<AuthenticRoute>
   /** @throws PosternError `resource_denied`, `account_denied`, `not_found` */
   authoriseRoute(routeId: string): Promise<AuthorisedRoute>
-  /** The route row alone, whatever the roles say now (cancel requests). */
+  /** The route row alone, whatever the roles say now. */
   findRoute(routeId: string): Promise<Route | undefined>
 }
 

@@ -200,7 +200,7 @@ export async function startServer(
         return
       }
       const address = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`
-      const certificate = socket.getPeerX509Certificate()?.raw
+      const certificate = socket.getPeerX509Certificate()
       serveRoute({ link: linkOf(socket, transport), certificate, alpn, address })
     },
   })

@@ -2,7 +2,7 @@
 // through real gateways. What is set is shown, kept, changed and taken away by flags; what is too much is refused by name.
 import pg from 'pg'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import type { RoleSpec } from '../../shared/api.ts'
+import type { RoleSpec } from '../../shared/admin-api.ts'
 import { ADMIN, keepPsql, psql, startCluster, type OpenGateway, type TestCluster } from '../support/cluster.ts'
 import { until, type Kept } from '../support/run.ts'
 

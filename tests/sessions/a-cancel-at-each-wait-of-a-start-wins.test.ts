@@ -106,20 +106,19 @@ async function startAndEnd(protocol: Protocol, end: End, at: number) {
   const requireLogin = () => {
     if (isLoggedOut) throw new PosternError('login_expired', 'this login was ended; log in again')
   }
+  const authorised = { ...limited(route), resource, databases: ['*'] }
   const access = {
-    authenticate: async () => {
+    authenticateUser: () => Promise.reject(new Error('a connection of a route asks for no person')),
+    authenticateRoute: async () => {
       await point('authenticate')
       requireLogin()
-      return { kind: 'route', cluster: 'c', user: 'alice', loginId: route.loginId, routeId: route.routeId } as const
-    },
-    findRoute: async () => {
-      await point('find the route')
-      return route
+      return { route, authorise: () => authorised }
     },
     authoriseRoute: async () => {
       await point('authorise')
-      return { ...limited(route), resource, databases: ['*'] }
+      return authorised
     },
+    findRoute: () => Promise.resolve(route),
   }
   const sessions = newSessionOwner({ db, audit, access })
   const tools = { audit, reportError: () => 'error-1', dialTimeoutMs: 20_000, now: () => new Date() }

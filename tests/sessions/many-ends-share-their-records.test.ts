@@ -18,7 +18,7 @@ let commits = 0
 let sessions: Sessions
 let open: Session[]
 beforeEach(async () => {
-  steps = { step: () => Promise.resolve(), refusals: 0, onCommit: () => (commits += 1) }
+  steps = { step: () => Promise.resolve(), refusals: 0, lostAnswers: 0, onCommit: () => (commits += 1) }
   db = await openScheduledStore(steps)
   events = []
   const audit = {

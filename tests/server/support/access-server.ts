@@ -323,5 +323,5 @@ export async function startTestServer(
   }
 }
 
-/** The DER of a certificate, as the TLS layer hands it to the access check. */
+/** The DER of a PEM text. */
 export const derOf = (pem: string): Buffer => Buffer.from(pem.replace(/-----[^-]+-----|\s/g, ''), 'base64')
