@@ -46,10 +46,13 @@ export type AuditLogOptions = {
 
 export function createAuditLog({ db, now, log, writer = createStoreRowWriter(db) }: AuditLogOptions): OwnedAuditLog {
   let queue: AuditRow[] = []
+  /** Entries that were ever recorded: `queue` holds the last of them. */
+  let recorded = 0
   let timer: NodeJS.Timeout | undefined
   let writing: Promise<void> | undefined
   const count = { written: 0, failures: 0, isFailing: false }
   const listeners = new Set<() => void>()
+  const timeText = textOfTime()
 
   const schedule = (delayMs: number) => {
     timer ??= setTimeout(() => {
@@ -59,9 +62,10 @@ export function createAuditLog({ db, now, log, writer = createStoreRowWriter(db)
     }, delayMs)
   }
 
+  /** Up to the entry that is the last one now. What comes meanwhile waits for company of its own: small batches cost most. */
   async function write(): Promise<void> {
-    while (queue.length > 0) {
-      const batch = queue.slice(0, BATCH_ROWS)
+    for (let left = queue.length; left > 0;) {
+      const batch = queue.slice(0, Math.min(left, BATCH_ROWS))
       try {
         await writer.write(batch)
       } catch (error) {
@@ -71,25 +75,26 @@ export function createAuditLog({ db, now, log, writer = createStoreRowWriter(db)
         schedule(RETRY_MS)
         throw error
       }
+      left -= batch.length
       queue = queue.slice(batch.length)
       count.written += batch.length
       count.isFailing = false
     }
+    if (queue.length > 0) schedule(BATCH_MS)
     for (const tell of [...listeners]) tell()
   }
 
-  function flush(): Promise<void> {
-    if (writing) return writing.then(() => (queue.length > 0 ? flush() : undefined))
-    if (queue.length === 0) return Promise.resolve()
-    writing = write().finally(() => {
-      writing = undefined
-    })
-    return writing
+  async function flush(): Promise<void> {
+    for (const upTo = recorded; upTo > recorded - queue.length;)
+      await (writing ??= write().finally(() => {
+        writing = undefined
+      }))
   }
 
   return {
     record(entry) {
-      queue.push(toRow(entry, now()))
+      queue.push(toRow(entry, timeText(now())))
+      recorded++
       schedule(BATCH_MS)
     },
     flush,
@@ -103,7 +108,9 @@ export function createAuditLog({ db, now, log, writer = createStoreRowWriter(db)
       clearTimeout(timer)
       timer = undefined
       try {
-        await flush()
+        // What is recorded while others stop, too.
+        do await flush()
+        while (queue.length > 0)
       } finally {
         clearTimeout(timer)
         await writer.close()
@@ -112,8 +119,18 @@ export function createAuditLog({ db, now, log, writer = createStoreRowWriter(db)
   }
 }
 
-const toRow = (entry: AuditEntry, time: Date): AuditRow => ({
-  time: time.toISOString(),
+/** Times as they stand in the log; made once for all entries of a millisecond, which a busy connection fills. */
+function textOfTime(): (time: Date) => string {
+  let last = { ms: NaN, text: '' }
+  return (time) => {
+    const ms = time.getTime()
+    if (ms !== last.ms) last = { ms, text: time.toISOString() }
+    return last.text
+  }
+}
+
+const toRow = (entry: AuditEntry, time: string): AuditRow => ({
+  time,
   event: entry.event,
   user_name: entry.user ?? null,
   login_id: entry.login ?? null,

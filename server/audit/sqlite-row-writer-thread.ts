@@ -6,20 +6,29 @@ import { AUDIT_COLUMNS, type FromThread, type ToThread } from './sqlite-row-writ
 
 /** How long it waits for others who write to the file, in ms. */
 const BUSY_TIMEOUT_MS = 5000
+/** Rows of one statement where there are so many; measured: 4.5 µs of processor time a row, 5.5 one by one. */
+const SOME_ROWS = 100
 
 const { file } = workerData as { file: string }
 const database = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS })
 // FULL: a batch that was answered is on the disk, so that neither a kill nor a power cut loses what was acknowledged (R5).
 // WAL is a property of the file, which the store has set.
 database.exec('PRAGMA synchronous = FULL')
-const insert = database.prepare(
-  `insert into audit (${AUDIT_COLUMNS.join(', ')}) values (${AUDIT_COLUMNS.map(() => '?').join(', ')})`,
-)
+const ONE_ROW = `(${AUDIT_COLUMNS.map(() => '?').join(', ')})`
+const insertOf = (rows: number) =>
+  database.prepare(
+    `insert into audit (${AUDIT_COLUMNS.join(', ')}) values ${Array<string>(rows).fill(ONE_ROW).join(', ')}`,
+  )
+const insertSome = insertOf(SOME_ROWS)
+const insertOne = insertOf(1)
 
 function write(message: Exclude<ToThread, 'close'>): void {
   database.exec('begin immediate')
   try {
-    for (const row of message.batch) insert.run(...row)
+    const { batch } = message
+    let at = 0
+    for (; at + SOME_ROWS <= batch.length; at += SOME_ROWS) insertSome.run(...batch.slice(at, at + SOME_ROWS).flat())
+    for (const row of batch.slice(at)) insertOne.run(...row)
     database.exec('commit')
   } catch (error) {
     // A failed commit may have ended the transaction by itself.
