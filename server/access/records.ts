@@ -9,24 +9,22 @@ import type { HeldRole } from './roles.ts'
 /** The text of a resource's row: all but its accounts, which have rows of their own. */
 export const storedResource = (spec: ResourceSpec): string => JSON.stringify({ ...spec, accounts: undefined })
 
-/** All resources in the order of their names, or the one named. */
+/** All resources in the order of their names, or the one named. One statement: a change comes before it or after it, never in it. */
 export async function readResources(db: Db, name?: string): Promise<ResourceSpec[]> {
-  // Protocols that this version does not know may stand in a store that a newer one has used.
-  let resources = db
+  let accounts = db
     .selectFrom('resources')
-    .select(['name', 'spec'])
-    .where('protocol', 'in', [...RESOURCE_PROTOCOLS])
-    .orderBy('name')
-  let accounts = db.selectFrom('resource_accounts').select(['resource', 'name']).orderBy('resource').orderBy('position')
-  if (name !== undefined) {
-    resources = resources.where('name', '=', name)
-    accounts = accounts.where('resource', '=', name)
-  }
-  const accountRows = Map.groupBy(await accounts.execute(), (row) => row.resource)
-  return (await resources.execute()).map((row) =>
+    .innerJoin('resource_accounts', 'resource_accounts.resource', 'resources.name')
+    .select(['resources.name', 'resources.spec', 'resource_accounts.name as account'])
+    // Protocols that this version does not know may stand in a store that a newer one has used.
+    .where('resources.protocol', 'in', [...RESOURCE_PROTOCOLS])
+    .orderBy('resources.name')
+    .orderBy('resource_accounts.position')
+  if (name !== undefined) accounts = accounts.where('resources.name', '=', name)
+  const rows = Map.groupBy(await accounts.execute(), (row) => row.name)
+  return [...rows.values()].map((rowsOfOne) =>
     parseResource(
-      row.spec,
-      (accountRows.get(row.name) ?? []).map((account) => account.name),
+      rowsOfOne[0]?.spec ?? '{}',
+      rowsOfOne.map(({ account }) => account),
     ),
   )
 }

@@ -2,7 +2,7 @@
 // One query, because it is asked for every connection (C4), and because what one query says was true at one moment. Called by
 // access-check.ts, which judges it.
 import { sql } from 'kysely'
-import type { ResourceSpec } from '../../shared/api.ts'
+import type { ResourceSpec } from '../../shared/admin-api.ts'
 import { isResourceProtocol } from '../../shared/names.ts'
 import type { Route } from '../seams.ts'
 import type { Db } from '../store/store.ts'

@@ -17,6 +17,7 @@ import { totpContext } from '../accounts/proof.ts'
 import type { MasterKey } from '../secrets/master-key.ts'
 import { Secret } from '../secrets/secret.ts'
 import type { Db } from '../store/store.ts'
+import { inTurn } from './in-turn.ts'
 import { requireAnAdministrator } from './last-administrator.ts'
 
 export type Change = 'created' | 'updated' | 'unchanged'
@@ -51,7 +52,7 @@ export async function applyDocuments(
     .map((document, index) => ({ document, index }))
     .sort((a, b) => ORDER[a.document.kind] - ORDER[b.document.kind])
 
-  return options.db.transaction().execute(async (db) => {
+  return inTurn(options.db, async (db) => {
     const context = { ...options, db, passwordHashes }
     const endedLogins: ApplyOutcome['endedLogins'] = []
     const applied: (Applied & { index: number })[] = []
@@ -113,7 +114,7 @@ function refuseDuplicates(documents: readonly AdminDocument[]): void {
   }
 }
 
-/** Person → hash, for passwords that are not the stored ones already. */
+/** Person → hash of the password in their document: the stored one if it is of that password. */
 async function hashNewPasswords(db: Db, documents: readonly AdminDocument[]): Promise<Map<string, string>> {
   const hashes = new Map<string, string>()
   const rows = await db.selectFrom('users').select(['name', 'password_hash']).execute()
@@ -122,8 +123,8 @@ async function hashNewPasswords(db: Db, documents: readonly AdminDocument[]): Pr
     documents.map(async (document) => {
       if (document.kind !== 'user' || document.password === undefined) return
       const known = stored.get(document.name) ?? null
-      if (known !== null && (await isPassword(document.password, known))) return
-      hashes.set(document.name, await hashPassword(document.password))
+      const isKnown = known !== null && (await isPassword(document.password, known))
+      hashes.set(document.name, isKnown ? known : await hashPassword(document.password))
     }),
   )
   return hashes
@@ -206,7 +207,8 @@ async function applyUser({ db, masterKey, now, passwordHashes }: Context, spec: 
     before.email === spec.email &&
     before.level === spec.level &&
     (before.disabled !== 0) === spec.disabled &&
-    passwordHash === undefined &&
+    // Looked at again: since it was hashed, somebody else may have set another one.
+    (passwordHash === undefined || passwordHash === before.password_hash) &&
     isSameSeed
   if (isSame) return 'unchanged'
 

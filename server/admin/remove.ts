@@ -4,8 +4,10 @@
 import type { AdminDocument } from '../../shared/admin-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import { readHolders } from '../access/records.ts'
+import { holdPerson } from '../accounts/hold-person.ts'
 import { endLogins } from '../accounts/logins.ts'
 import type { Db } from '../store/store.ts'
+import { inTurn } from './in-turn.ts'
 import { requireAnAdministrator } from './last-administrator.ts'
 
 export type Removal =
@@ -20,7 +22,8 @@ export async function remove(
   removal: Removal,
   now: Date,
 ): Promise<{ endedLogins: string[]; concerned: ReadonlySet<string> | 'all' }> {
-  return db.transaction().execute(async (trx) => {
+  return inTurn(db, async (trx) => {
+    if (removal.kind === 'user') await holdPerson(trx, removal.name)
     const endedLogins = removal.kind === 'user' ? await endLogins(trx, { user: removal.name }, 'revoked', now) : []
     const concerned = await readConcerned(trx, removal)
     const removed = await removeRow(trx, removal)

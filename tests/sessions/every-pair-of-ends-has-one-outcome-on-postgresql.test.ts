@@ -31,7 +31,7 @@ it.each(PAIRS)('S1, S5: %s while: %s', async (one, other) => {
     fc.asyncProperty(scheduler(), async (scheduler) => {
       await new Race(scheduler, { db: store.db, steps }).run([one, other])
     }),
-    { numRuns: 3 },
+    { numRuns: 6 },
   )
 })
 
@@ -44,7 +44,7 @@ it('S1, S3, S5, S9: any six at once, in any order', async () => {
         await new Race(scheduler, { db: store.db, steps }).run(actions)
       },
     ),
-    { numRuns: 60 },
+    { numRuns: 250 },
   )
   expect(store.meetings(), 'transactions have met').toBeGreaterThan(0)
 })
