@@ -27,19 +27,15 @@ afterAll(async () => {
   await postgres.close()
 })
 
-it(
-  'E1: psql hears that the server is too busy, and goes on when its store answers',
-  { timeout: 120_000 },
-  async () => {
-    await other.query('begin')
-    await other.query('lock table sessions in access exclusive mode')
-    const refused = await psql(gateway.url, ['-c', 'select 1'], { timeoutMs: 60_000 })
-    expect(refused).toMatchObject({ code: 2 })
-    expect(refused.stderr).toMatch(/FATAL: .*the access server is too busy to look this up; try again in a moment/)
-    await other.query('rollback')
-    expect(await psql(gateway.url, ['-c', 'select 7'])).toMatchObject({ code: 0, stdout: '7\n' })
-    // The session that was begun meanwhile is the one that is used: none is left that nobody owns.
-    const { rows } = await other.query<{ state: string }>('select state from sessions')
-    expect(rows).toEqual([{ state: 'active' }])
-  },
-)
+it('E1: psql hears that the server is too busy, and goes on when its store answers', { timeout: 120_000 }, async () => {
+  await other.query('begin')
+  await other.query('lock table sessions in access exclusive mode')
+  const refused = await psql(gateway.url, ['-c', 'select 1'], { timeoutMs: 60_000 })
+  expect(refused).toMatchObject({ code: 2 })
+  expect(refused.stderr).toMatch(/FATAL: .*the access server is too busy to look this up; try again in a moment/)
+  await other.query('rollback')
+  expect(await psql(gateway.url, ['-c', 'select 7'])).toMatchObject({ code: 0, stdout: '7\n' })
+  // The session that was begun meanwhile is the one that is used: none is left that nobody owns.
+  const { rows } = await other.query<{ state: string }>('select state from sessions')
+  expect(rows).toEqual([{ state: 'active' }])
+})
