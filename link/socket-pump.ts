@@ -15,9 +15,12 @@
 import { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { Duplex } from 'node:stream'
+import { noteSmallPiece, turnBytes } from './turns.ts'
 
 /** A connection begins with this, and has it again after a silence, in bytes: most carry a few hundred at a time. */
 const FIRST_BYTES = 4 * 1024
+/** A connection whose buffers never had to be bigger carries little at a time, in bytes: somebody waits for each piece. */
+const SMALL_BYTES = 16 * 1024
 /** Measured, plain to TLS: 64 KiB cost 1.01, 256 KiB 0.68, 1 MiB 0.67 s of CPU for a gigabyte. */
 const MOST_BYTES = 256 * 1024
 /** A record of TLS of at least so many bytes is probably one of many: they are gathered until the turn of the event loop ends. */
@@ -91,6 +94,10 @@ class OneWay {
   #slot: Slot
   #free: Slot | undefined
   #isTurnAwaited = false
+  /** Since the last turn of the event loop, in bytes; and whether that was its share, and the next turn is waited for. */
+  #inTurn = 0
+  #isResting = false
+  /** What is written waits: reading goes on when it is gone. */
   #isStopped = false
   /** The most that was written at once since the last look, in bytes. */
   #most = 0
@@ -123,17 +130,21 @@ class OneWay {
     this.#count(size)
     const slot = this.#slot
     slot.filled += size
-    if (slot.isFull) {
-      this.#grow(slot.bytes.length * 4)
-      return this.#flush()
-    }
-    if (this.#isStopped) return false
-    if (size < this.#gatheredBytes) return this.#flush()
-    if (!this.#isTurnAwaited) {
+    if (this.#size <= SMALL_BYTES) noteSmallPiece()
+    if (slot.isFull) this.#grow(slot.bytes.length * 4)
+    const isBulk = size >= GATHERED_BYTES
+    if (isBulk) {
+      this.#inTurn += size
+      if (!this.#isTurnAwaited) setImmediate(this.#onTurnEnds)
       this.#isTurnAwaited = true
-      setImmediate(this.#onTurnEnds)
     }
-    return true
+    if (this.#isStopped) {
+      if (slot.isFull) this.#flush()
+      return false
+    }
+    if ((slot.isFull || size < this.#gatheredBytes) && !this.#flush()) return false
+    if (isBulk && this.#inTurn >= turnBytes()) this.#isResting = true
+    return !this.#isResting
   }
 
   /** Where the next read goes; asked after each one. Never without room: a slot that is full was written. */
@@ -143,12 +154,17 @@ class OneWay {
       if (slot.isLent || slot.bytes.length < this.#size) this.#takeSlot()
       this.#slot.written = this.#slot.filled = 0
     }
-    return this.#slot.bytes.subarray(this.#slot.filled)
+    const { bytes, filled } = this.#slot
+    return bytes.length <= SMALL_BYTES ? bytes.subarray(filled) : bytes.subarray(filled, filled + turnBytes())
   }
 
   readonly #onTurnEnds = (): void => {
-    this.#isTurnAwaited = false
-    if (!this.#isStopped && !this.#flush()) this.#from.pause()
+    const wasResting = this.#isResting
+    this.#isTurnAwaited = this.#isResting = false
+    this.#inTurn = 0
+    if (this.#isStopped) return
+    if (!this.#flush()) this.#from.pause()
+    else if (wasResting) this.#from.resume()
   }
 
   /** Writes what there is. @returns false to stop reading */
@@ -181,7 +197,8 @@ class OneWay {
   }
 
   readonly #goOn = (): void => {
-    if (this.#isStopped && this.#to.writableLength < STOP_BYTES && this.#flush()) this.#from.resume()
+    if (!this.#isStopped || this.#to.writableLength >= STOP_BYTES || !this.#flush()) return
+    if (!this.#isResting) this.#from.resume()
   }
 
   readonly #onStreamed = (chunk: Buffer): void => {

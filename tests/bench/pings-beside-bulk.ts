@@ -3,7 +3,7 @@
 // haproxies show what this machine's own scheduler adds. The COPY of PostgreSQL is in pings-beside-heavy-neighbours.ts. Prints a
 // table; judges nothing. Not part of `npm test`:
 //
-//   node_modules/.bin/node tests/bench/pings-beside-bulk.ts [--rounds 3] [--ms 1500] [--ways direct,own,…] [--loads alone,down]
+//   node_modules/.bin/node tests/bench/pings-beside-bulk.ts [--rounds 3] [--ms 1500] [--ways 'direct;own;…'] [--loads alone,down]
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -36,10 +36,12 @@ try {
   const starters: Record<string, () => Promise<RunningWay>> = {
     direct: () => Promise.resolve({ port: target, pids: [], stop: () => Promise.resolve() }),
     'haproxy pair': () => startHaproxyPair(directory, target),
+    // As Postern is: everything of one end waits for the same processor.
+    'haproxy pair of 1 thread': () => startHaproxyPair(directory, target, 1),
     ...Object.fromEntries(LINK_WAYS.map((way) => [way, () => startLinkWay(way, target)])),
     product: () => ground.startWholeWay('service'),
   }
-  const wanted = values.ways?.split(',') ?? ['direct', 'haproxy pair', 'own', 'one tunnel', 'tunnels', 'product']
+  const wanted = values.ways?.split(';') ?? ['direct', 'haproxy pair', 'haproxy pair of 1 thread', 'own', 'one tunnel', 'tunnels', 'product']
   for (const name of wanted) {
     const start = starters[name]
     if (!start) throw new Error(`no way is called ${name}; there are ${Object.keys(starters).join(', ')}`)
