@@ -59,6 +59,8 @@ export type LiveSession = {
   /** When its limits end it; null: no such limit. */
   endsAt: Date | null
   idleEndsAt: Date | null
+  /** Its core was heard last then, and answers no more (I3); null: it is there. */
+  inactiveSince: Date | null
 }
 
 /** What the web API asks of the sessions (S1, S8): each resolves once the sessions concerned have their ended record. */
@@ -81,6 +83,11 @@ export interface SessionControl {
    * @param users whom the change concerns
    */
   endDisallowed(by?: string, users?: ReadonlySet<string> | 'all'): Promise<void>
+  /**
+   * The core of a login answers no more, or does again: its sessions become inactive, or what they were (I3).
+   * @param silentSince when it was heard last; null: it is there
+   */
+  noteCore(loginId: string, silentSince: Date | null): void
 }
 
 /** A session that has its ended record, as its person is told of it. */

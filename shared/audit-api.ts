@@ -15,6 +15,8 @@ export const AUDIT_EVENTS = [
   'access.denied',
   'session.start',
   'session.active',
+  'session.inactive',
+  'session.resumed',
   'session.end.asked',
   'session.end',
   'connection.open',

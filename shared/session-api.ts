@@ -54,6 +54,8 @@ export const SessionView = z.object({
   /** When its limits end it: by its duration, and by its idle time if nothing moves until then. Null: no such limit, or over. */
   endsAt: Time.nullable(),
   idleEndsAt: Time.nullable(),
+  /** The core that it goes through was heard last then, and answers no more (I3); null: it is there, or has nothing to be asked by. */
+  inactiveSince: Time.nullable().default(null),
 })
 export type SessionView = z.infer<typeof SessionView>
 

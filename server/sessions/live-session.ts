@@ -28,6 +28,8 @@ export type Live = {
   ended: Promise<SessionEndReason> | undefined
   /** A look at its access failed, and has to be taken again. */
   isUnjudged: boolean
+  /** Its core answers no more: since when, and what had come from it by then. */
+  inactive: { since: Date; bytesFromClient: number } | undefined
   /** Wakes its owner at the next limit that a clock reaches. */
   deadline: NodeJS.Timeout | undefined
 }
@@ -55,6 +57,7 @@ export function newLive(
     isCauseFinal: false,
     ended: undefined,
     isUnjudged: false,
+    inactive: undefined,
     deadline: undefined,
   }
 }
@@ -71,6 +74,7 @@ export const auditFields = ({ id, route }: Pick<Live, 'id' | 'route'>): Omit<Aud
 /** What is known of it at this moment; a look at its activity. */
 export function viewOf(live: Live, { now, monotonicMs }: Clocks): LiveSession {
   const { lastStatementAtMs, ...counts } = live.activity.look()
+  const { inactive } = live
   const { maxDurationMs, idleTimeoutMs, until } = live.limits
   const nowMs = now().getTime()
   const { idleMs } = live.activity
@@ -80,6 +84,7 @@ export function viewOf(live: Live, { now, monotonicMs }: Clocks): LiveSession {
   ]
   return {
     sessionId: live.id,
+    inactiveSince: inactive?.bytesFromClient === counts.bytesFromClient ? inactive.since : null,
     ...counts,
     lastStatementAt: lastStatementAtMs === null ? null : new Date(lastStatementAtMs),
     lastActivityAt: new Date(nowMs - idleMs),

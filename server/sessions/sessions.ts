@@ -20,6 +20,7 @@ import { createEnding, RECORD_TIMEOUT_MS } from './ending.ts'
 import { createJudge } from './judge.ts'
 import { endLeftovers } from './leftovers.ts'
 import { newLive, viewOf, type Clocks, type Live } from './live-session.ts'
+import { createPresence } from './presence.ts'
 import { requireRoomForConnection, requireRoomForSession } from './session-limits.ts'
 import { createSessionRecords } from './session-records.ts'
 
@@ -72,6 +73,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     log,
   })
   const end = (live: Live, cause: EndCause): Promise<SessionEndReason> => ending.end(live, cause)
+  const presence = createPresence({ living: () => byId.values(), audit })
   const judge = createJudge({ ...options, living: () => [...byId.values()], end })
 
   const endWhere = async (matches: (live: Live) => boolean, reason: SessionEndReason, by?: string): Promise<void> => {
@@ -127,6 +129,7 @@ export function createSessions(options: SessionsOptions): Sessions {
   function join(live: Live, { limits }: LimitedRoute): SessionLease {
     live.limits = limits
     requireRoomForConnection(live)
+    presence.note(live.route.loginId, null)
     judge.watch(live)
     return lease(live, false)
   }
@@ -135,6 +138,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     const { route, limits } = authorised
     requireRoomForSession(authorised, byId.values())
     const live = newLive({ id: newId(), route, address, limits }, clocks)
+    presence.note(route.loginId, null)
     // In the maps before the first await: whoever ends the login meanwhile finds it.
     byId.set(live.id, live)
     byRoute.set(route.routeId, live)
@@ -180,6 +184,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     endLogin: (loginId, reason, by) => endWhere((live) => live.route.loginId === loginId, reason, by),
     endUser: (user, reason, by) => endWhere((live) => live.route.user === user, reason, by),
     endDisallowed: (by, users) => judge.judgeAll(by, users),
+    noteCore: (loginId, silentSince) => presence.note(loginId, silentSince),
 
     isActive: (sessionId) => {
       const live = byId.get(sessionId)
@@ -189,6 +194,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     recover: () => endLeftovers({ db, audit, now: clocks.now }),
 
     async reap() {
+      presence.look()
       await ending.retry()
       await judge.round()
     },

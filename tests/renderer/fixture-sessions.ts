@@ -34,6 +34,7 @@ export function session(number: number, part: Partial<SessionView> = {}): Sessio
     statements: 42,
     endsAt: iso(7 * 60 * MINUTE),
     idleEndsAt: iso(29 * MINUTE),
+    inactiveSince: null,
     ...part,
   }
 }

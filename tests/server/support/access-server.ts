@@ -212,6 +212,7 @@ export async function startTestServer(
       endLogin: (id, reason) => Promise.resolve(void sessionEnds.push(`endLogin ${id} ${reason}`)),
       endUser: (name, reason) => Promise.resolve(void sessionEnds.push(`endUser ${name} ${reason}`)),
       endDisallowed: () => Promise.resolve(void sessionEnds.push('endDisallowed')),
+      noteCore: () => undefined,
     },
     audit: { record: (entry) => void audit.push(entry), flush: () => Promise.resolve() },
     auditReader: {
