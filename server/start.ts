@@ -36,6 +36,7 @@ import { startReaper } from './sessions/reaper.ts'
 import { createSessions } from './sessions/sessions.ts'
 import { loadMasterKey } from './secrets/master-key.ts'
 import { createProvider } from './sso/provider.ts'
+import { takeStore } from './store/sole-server.ts'
 import { openStore } from './store/store.ts'
 import { readSetting } from './store/settings.ts'
 import { createWebApp } from './web/web-app.ts'
@@ -65,6 +66,8 @@ export type StartOptions = {
   version: string
   /** Where the audit goes; the store if not given. Only the benchmark gives another one. */
   openAudit?: typeof createAuditLog
+  /** Another server has taken a PostgreSQL store over while this one could not reach it: it must stop. */
+  onTakenOver?: (why: string) => void
   /** Of the control streams; tests shorten them. */
   controlTimings?: ControlTimings
 }
@@ -75,7 +78,7 @@ export type StartOptions = {
  */
 export async function startServer(
   config: ServerConfig,
-  { now, version, openAudit = createAuditLog, controlTimings }: StartOptions,
+  { now, version, openAudit = createAuditLog, controlTimings, onTakenOver = () => undefined }: StartOptions,
 ): Promise<RunningServer> {
   if (!existsSync(config.masterKeyFile)) {
     throw new PosternError(
@@ -95,6 +98,8 @@ export async function startServer(
   opened.defer(() => operations?.close())
 
   const masterKey = await loadMasterKey(config.masterKeyFile)
+  // Before its tables are brought up to date: another server may be running on them.
+  opened.defer(await takeStore(config.store, { onTakenOver, log }))
   const store = await openStore(config.store, (error) => log.warn({ err: error }, 'a connection to the store broke'))
   opened.defer(() => store.close())
   const { db } = store

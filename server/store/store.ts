@@ -42,9 +42,7 @@ export async function openStore(
     if (error !== undefined) throw new Error('a migration failed', { cause: error })
   } catch (cause) {
     await db?.destroy().catch(() => undefined)
-    throw new PosternError('misconfigured', `the store (${describe(location)}) cannot be opened; see the log`, {
-      cause,
-    })
+    throw cannotOpen(location, cause)
   }
   const opened = db
   let closing: Promise<void> | undefined
@@ -62,7 +60,11 @@ export function isStoreUnreachable(error: unknown): boolean {
   )
 }
 
-function describe(location: StoreLocation): string {
+export const cannotOpen = (location: StoreLocation, cause: unknown): PosternError =>
+  new PosternError('misconfigured', `the store (${describeStore(location)}) cannot be opened; see the log`, { cause })
+
+/** For people: never with its password. */
+export function describeStore(location: StoreLocation): string {
   if (location.kind === 'sqlite') return location.file
   const url = URL.parse(location.url)
   return url === null ? 'PostgreSQL, whose URL cannot be read' : `PostgreSQL at ${url.host}${url.pathname}`
