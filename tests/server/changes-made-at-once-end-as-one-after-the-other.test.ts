@@ -48,6 +48,7 @@ beforeAll(async () => {
       endLogin: nothing,
       endUser: nothing,
       endDisallowed: nothing,
+      noteCore: () => undefined,
     },
     control: { loginEnded: () => undefined },
     audit: { record: () => undefined, flush: nothing },
