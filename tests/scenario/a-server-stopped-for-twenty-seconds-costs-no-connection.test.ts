@@ -3,8 +3,17 @@
 // whoever began to connect meanwhile gets in, or is told what was the matter.
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { ALICE, keepPsql, logInBriefly, psql, startCluster, untilExpired, type TestCluster } from '../support/cluster.ts'
-import { run, type Kept } from '../support/run.ts'
+import {
+  ALICE,
+  keepPsql,
+  logInBriefly,
+  psql,
+  startCluster,
+  untilExpired,
+  type TestCluster,
+} from '../support/cluster.ts'
+import type { run} from '../support/run.ts';
+import { type Kept } from '../support/run.ts'
 
 const STOPPED_MS = 20_000
 const PATIENCE_MS = 90_000
@@ -53,7 +62,7 @@ it(
     const { pid = 0 } = cluster.server().child
     process.kill(pid, 'SIGSTOP')
     const stoppedAt = performance.now()
-    let late: Kept[] = []
+    let late: Kept[]
     let login: ReturnType<typeof run>
     try {
       for (const [at, child] of connected.entries()) child.write(`select 'asked meanwhile ' || ${at};\n`)

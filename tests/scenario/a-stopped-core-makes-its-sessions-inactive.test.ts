@@ -95,7 +95,9 @@ it(
     }
     await raw.waitFor(/raw after/, { timeoutMs: PATIENCE_MS })
     // Its tunnel was given up with everything in it (I3): it goes on, or knows that it does not.
-    await framed.waitFor(/framed after|FATAL|server closed the connection|could not receive/, { timeoutMs: PATIENCE_MS })
+    await framed.waitFor(/framed after|FATAL|server closed the connection|could not receive/, {
+      timeoutMs: PATIENCE_MS,
+    })
     await until(async () => (await of('alice'))[0]?.inactiveSince === null, 'it is active again', PATIENCE_MS)
     expect((await of('alice'))[0]).toMatchObject({ id, state: 'active' })
     expect(await eventsOf(id, 'session.resumed')).toHaveLength(1)

@@ -242,6 +242,7 @@ describe('the owner of sessions', () => {
     Object.assign(two.activity, { statements: 1, lastStatementAtMs: nowMs - 100 })
     const seen = {
       sessionId: one.session.id,
+      inactiveSince: null,
       connections: 1,
       connectionsTotal: 2,
       bytesFromClient: 11,
