@@ -235,7 +235,7 @@ export type EngineConnection = {
   progress: PumpProgress
   /** The engine counts here what the client asks of the target (databases). */
   activity: StatementActivity
-  /** Aborts on the session's end and on the server's stop. */
+  /** Aborts on the session's end; a server that stops ends all sessions. */
   signal: AbortSignal
   /**
    * Says ok in the preamble, once, before any byte of the protocol. What an engine throws before is the refusal that the

@@ -18,6 +18,7 @@ import {
   type RouteAccess,
 } from '../seams.ts'
 import type { SessionLease, Sessions } from '../sessions/sessions.ts'
+import { ClientGone, ClientPatience } from '../client-patience.ts'
 import { untilAborted } from '../until-aborted.ts'
 
 export type RouteConnectionOptions = {
@@ -71,22 +72,21 @@ export async function serveRouteConnection(peer: RoutePeer, options: RouteConnec
     progress.isAdmitted = true
     return write(link, okPreamble(sessionId, now()))
   }
-  const gone = new AbortController()
-  void link.closed.then(() => gone.abort(new ClientGone()))
-  const patience = AbortSignal.any([gone.signal, options.stopping, AbortSignal.timeout(ADMISSION_TIMEOUT_MS)])
+  const patience = new ClientPatience(link, options.stopping, ADMISSION_TIMEOUT_MS)
   try {
-    const authentic = await untilAborted(authenticate(peer, options), patience)
+    const authentic = await untilAborted(authenticate(peer, options), patience.signal)
     route = authentic.route
-    const isCancel = alpn === ALPN.postgresCancel
     const engine = options.engines[route.protocol]
-    if (isCancel) {
+    if (alpn === ALPN.postgresCancel) {
+      patience.end()
       await sayOk('')
       await engine.cancel?.(link, route, (id) => options.sessions.isActive(id), log)
     } else {
-      const { access, lease } = await joinWithin(patience, join(authentic, peer, options))
+      const { access, lease } = await joinWithin(patience.signal, join(authentic, peer, options))
       try {
-        const { session } = lease
-        const signal = AbortSignal.any([session.signal, options.stopping])
+        patience.end()
+        // A stop of the server ends all sessions.
+        const { session, signal } = lease
         signal.throwIfAborted()
         await engine.serve({
           link,
@@ -127,6 +127,7 @@ export async function serveRouteConnection(peer: RoutePeer, options: RouteConnec
     }
     await refuse(link, refusal, now())
   } finally {
+    patience.end()
     link.destroy()
     await link.closed
   }
@@ -140,10 +141,6 @@ async function joinWithin(patience: AbortSignal, joining: ReturnType<typeof join
     joining.then(({ lease }) => lease.release()).catch(() => undefined)
     throw error
   }
-}
-
-class ClientGone extends Error {
-  override readonly name = 'ClientGone'
 }
 
 /** Certificate → identity, login, route, for this ALPN name. A cancel request is let in on an expired certificate (DB1). */

@@ -70,7 +70,9 @@ export function createEnding({ records, control, recordTimeoutMs, onOver, log }:
     live.isCauseFinal = true
     const { reason, why } = (live.cause ??= causeOf('closed'))
     onOver(live)
-    live.controller.abort(new SessionEnded(reason, why))
+    const ended = new SessionEnded(reason, why)
+    live.controller.abort(ended)
+    for (const hold of live.holds) hold.abort(ended)
     const { loginId, resource, account } = live.route
     control?.sessionEnded({ sessionId: live.id, loginId, resource, account, reason, by: live.cause.by })
     return reason

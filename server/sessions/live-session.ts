@@ -15,6 +15,8 @@ export type Live = {
   readonly activity: SessionActivity
   /** Aborted with SessionEnded when it is over. */
   readonly controller: AbortController
+  /** As that, one for each connection: to one signal that thousands listen to, each of them would be slow to add and to remove. */
+  readonly holds: Set<AbortController>
   /** Its row is there. */
   registered: Promise<void>
   /** As its latest connection found them, or the latest judgement. */
@@ -50,6 +52,7 @@ export function newLive(
     startedAtMs: monotonicMs(),
     activity: new SessionActivity(monotonicMs),
     controller: new AbortController(),
+    holds: new Set(),
     registered: Promise.resolve(),
     state: 'starting',
     activating: undefined,

@@ -37,7 +37,13 @@ export type SessionsOptions = Clocks & {
 }
 
 /** A session and one connection's hold on it; release it when the connection is over (that never ends the session, S2). */
-export type SessionLease = ConnectionCounts & { session: Session; isNew: boolean; release: () => void }
+export type SessionLease = ConnectionCounts & {
+  session: Session
+  /** As the session's, until it is released. */
+  signal: AbortSignal
+  isNew: boolean
+  release: () => void
+}
 
 export interface Sessions extends SessionControl {
   /**
@@ -105,11 +111,17 @@ export function createSessions(options: SessionsOptions): Sessions {
 
   function lease(live: Live, isNew: boolean): SessionLease {
     const counts = live.activity.add()
+    const hold = new AbortController()
+    live.holds.add(hold)
     return {
       ...counts,
+      signal: hold.signal,
       session: { id: live.id, route: live.route, signal: live.controller.signal, markActive: () => markActive(live) },
       isNew,
-      release: () => live.activity.remove(counts),
+      release: () => {
+        live.holds.delete(hold)
+        live.activity.remove(counts)
+      },
     }
   }
 
