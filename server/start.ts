@@ -76,18 +76,28 @@ export type StartOptions = {
  * Starts the access server on an initialised data directory.
  * @throws PosternError `misconfigured` with the setting that is wrong, `conflict` if a server runs on this data already
  */
-export async function startServer(
+export async function startServer(config: ServerConfig, options: StartOptions): Promise<RunningServer> {
+  requireMasterKey(config)
+  const { log, closeLog } = openLog(config)
+  try {
+    return await open(config, options, log, closeLog)
+  } catch (error) {
+    // The sentence that the operator is told names what is wrong; what lies under it is here.
+    if (!(error instanceof PosternError) || error.cause !== undefined)
+      log.error({ err: error }, 'the access server cannot start')
+    closeLog()
+    throw error
+  }
+}
+
+/** Puts the parts together; whatever was opened is closed again if one of them fails. */
+async function open(
   config: ServerConfig,
   { now, version, openAudit = createAuditLog, controlTimings, onTakenOver = () => undefined }: StartOptions,
+  log: Logger,
+  closeLog: () => void,
 ): Promise<RunningServer> {
-  if (!existsSync(config.masterKeyFile)) {
-    throw new PosternError(
-      'misconfigured',
-      `there is no server in ${config.dataDir} yet: run \`postern server init --data ${config.dataDir}\` first`,
-    )
-  }
   await using opened = new AsyncDisposableStack()
-  const log = openLog(config, opened)
   const lock = takeProcessLock(join(config.dataDir, 'server.lock'))
   if (!lock) throw new PosternError('conflict', `an access server runs on ${config.dataDir} already`)
   opened.defer(() => lock.release())
@@ -249,6 +259,7 @@ export async function startServer(
     await Promise.all([settledWithin(running, STOP_GRACE_MS), web.close()])
     audit.record({ event: 'server.stop', detail: { why } })
     await resources.disposeAsync()
+    closeLog()
   }
   return {
     address: `${port.host.includes(':') ? `[${port.host}]` : port.host}:${port.port}`,
@@ -284,6 +295,17 @@ async function settledWithin(running: ReadonlySet<Promise<unknown>>, graceMs: nu
   clearTimeout(timer)
 }
 
+/** Without one there is no server yet; but one that has a store has lost its key, and `init` would not help. */
+function requireMasterKey({ masterKeyFile, dataDir, store }: ServerConfig): void {
+  if (existsSync(masterKeyFile)) return
+  throw new PosternError(
+    'misconfigured',
+    store.kind === 'sqlite' && existsSync(store.file)
+      ? `the master key file ${masterKeyFile} is missing, and what is in the store ${store.file} cannot be read without it: put it back`
+      : `there is no server in ${dataDir} yet: run \`postern server init --data ${dataDir}\` first, or put back the master key file ${masterKeyFile}`,
+  )
+}
+
 /** The name is in every certificate: another one in the settings would refuse everybody, so it is refused here. */
 function requireCluster(config: ServerConfig, stored: string | undefined): void {
   if (stored === config.cluster) return
@@ -295,10 +317,13 @@ function requireCluster(config: ServerConfig, stored: string | undefined): void 
   )
 }
 
-function openLog(config: ServerConfig, opened: AsyncDisposableStack): Logger {
+function openLog(config: ServerConfig): { log: Logger; closeLog: () => void } {
   const destination = pino.destination({ dest: config.log.file ?? 2, append: true, sync: true, mkdir: true })
-  opened.defer(() => {
-    if (config.log.file !== undefined) destination.end()
-  })
-  return pino({ level: config.log.level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination)
+  const settings = { level: config.log.level, base: null, timestamp: pino.stdTimeFunctions.isoTime }
+  return {
+    log: pino(settings, destination),
+    closeLog: () => {
+      if (config.log.file !== undefined) destination.end()
+    },
+  }
 }
