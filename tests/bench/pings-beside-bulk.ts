@@ -41,7 +41,15 @@ try {
     ...Object.fromEntries(LINK_WAYS.map((way) => [way, () => startLinkWay(way, target)])),
     product: () => ground.startWholeWay('service'),
   }
-  const wanted = values.ways?.split(';') ?? ['direct', 'haproxy pair', 'haproxy pair of 1 thread', 'own', 'one tunnel', 'tunnels', 'product']
+  const wanted = values.ways?.split(';') ?? [
+    'direct',
+    'haproxy pair',
+    'haproxy pair of 1 thread',
+    'own',
+    'one tunnel',
+    'tunnels',
+    'product',
+  ]
   for (const name of wanted) {
     const start = starters[name]
     if (!start) throw new Error(`no way is called ${name}; there are ${Object.keys(starters).join(', ')}`)

@@ -44,7 +44,10 @@ async function measure(row: string, way: RunningWay, directory: string): Promise
   const cpu = async (unit: string, per: number): Promise<Figures> => {
     const after = await Promise.all(way.pids.map((pid) => cpuSecondsOf([pid])))
     const [client = NaN, server = NaN] = after.map((seconds, at) => ((seconds - (before[at] ?? 0)) * 1000) / per)
-    return { [`${row}: CPU of the client's end, ${unit}`]: client, [`${row}: CPU of the server's end, ${unit}`]: server }
+    return {
+      [`${row}: CPU of the client's end, ${unit}`]: client,
+      [`${row}: CPU of the server's end, ${unit}`]: server,
+    }
   }
   if (kind === 'connect') {
     const done = await load(directory, way, ['connect', Number(count), Number(values.ms), 0])

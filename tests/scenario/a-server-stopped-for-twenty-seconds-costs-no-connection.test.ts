@@ -12,7 +12,7 @@ import {
   untilExpired,
   type TestCluster,
 } from '../support/cluster.ts'
-import type { run} from '../support/run.ts';
+import type { run } from '../support/run.ts'
 import { type Kept } from '../support/run.ts'
 
 const STOPPED_MS = 20_000
