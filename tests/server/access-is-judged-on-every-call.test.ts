@@ -1,5 +1,6 @@
 // C3, C4: client certificates and routes are judged by the store as it is now, whatever the certificate says.
 import { createPublicKey, generateKeyPairSync, X509Certificate } from 'node:crypto'
+import type { KyselyPlugin } from 'kysely'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { formatIdentity } from '../../shared/names.ts'
 import { signCertificate } from '../../server/ca/certificate.ts'
@@ -203,6 +204,29 @@ describe('what roles allow', () => {
     await server.call('DELETE', '/v1/admin/grants/alice/dev', { credentials: admin })
     await expect(server.access.authoriseRoute(routeId)).rejects.toEqual(rejection('resource_denied'))
     await expect(server.access.authoriseRoute('nothing')).rejects.toEqual(rejection('not_found'))
+  })
+
+  it('C4: all of a connection is one question to the store, so that it is true of one moment', async () => {
+    const { certificate } = (await openRoute()).body
+    let questions = 0
+    const counting: KyselyPlugin = {
+      transformQuery: ({ node }) => node,
+      transformResult: ({ result }) => {
+        questions++
+        return Promise.resolve(result)
+      },
+    }
+    const access = createAccessCheck({
+      ...{ db: server.store.db.withPlugin(counting), authority: server.authority },
+      ...{ cluster: server.config.cluster, now: () => server.clock.now },
+    })
+    const authentic = await access.authenticateRoute(new X509Certificate(certificate))
+    expect([authentic.authorise().resource.name, questions]).toEqual(['orders', 1])
+    // Whose grant ran out meanwhile, or was taken, is the next question's matter.
+    await server.call('DELETE', '/v1/admin/grants/alice/dev', { credentials: admin })
+    expect(authentic.authorise().databases).toEqual(['shop', 'shop_test'])
+    const next = await access.authenticateRoute(new X509Certificate(certificate))
+    expect(() => next.authorise()).toThrow(rejection('resource_denied'))
   })
 
   it('lists only what is allowed', async () => {
