@@ -65,7 +65,8 @@ export async function serveRouteConnection(peer: RoutePeer, options: RouteConnec
   const { audit, now } = options
   const { link, alpn, address } = peer
   const connectionId = options.newId()
-  const log = options.log.child({ connection: connectionId, address, alpn })
+  /** Made where it is needed: it is no small part of what a connection costs here. */
+  const newLog = (more: object = {}): Logger => options.log.child({ connection: connectionId, address, alpn, ...more })
   let route: Route | undefined
   const progress = { isAdmitted: false }
   const sayOk = (sessionId: string): Promise<void> => {
@@ -80,7 +81,7 @@ export async function serveRouteConnection(peer: RoutePeer, options: RouteConnec
     if (alpn === ALPN.postgresCancel) {
       patience.end()
       await sayOk('')
-      await engine.cancel?.(link, route, (id) => options.sessions.isActive(id), log)
+      await engine.cancel?.(link, route, (id) => options.sessions.isActive(id), newLog())
     } else {
       const { access, lease } = await joinWithin(patience.signal, join(authentic, peer, options))
       try {
@@ -98,7 +99,7 @@ export async function serveRouteConnection(peer: RoutePeer, options: RouteConnec
           activity: lease.activity,
           signal,
           admit: () => sayOk(session.id),
-          log: log.child({ session: session.id, resource: route.resource }),
+          log: newLog({ session: session.id, resource: route.resource }),
         })
       } finally {
         lease.release()
@@ -107,11 +108,11 @@ export async function serveRouteConnection(peer: RoutePeer, options: RouteConnec
   } catch (error) {
     if (progress.isAdmitted) {
       // The protocol's bytes have begun: a preamble now would be garbage in them. Engines say their own errors.
-      options.reportError('internal', error, log)
+      options.reportError('internal', error, newLog())
       return
     }
     if (error instanceof ClientGone) return
-    const refusal = asRefusal(error, options, log)
+    const refusal = asRefusal(error, options, newLog)
     // A target that is down denies nothing; the engine has logged its connection.
     if (refusal.kind !== 'unreachable') {
       audit.record({
@@ -182,7 +183,7 @@ const okPreamble = (sessionId: string, time: Date): Buffer =>
 function asRefusal(
   error: unknown,
   { reportError, stopping }: Pick<RouteConnectionOptions, 'reportError' | 'stopping'>,
-  log: Logger,
+  newLog: () => Logger,
 ): PosternError {
   // A misconfiguration is for the administrator: its text names files of the server.
   if (error instanceof PosternError && error.kind !== 'internal' && error.code !== 'misconfigured') return error
@@ -194,7 +195,7 @@ function asRefusal(
       'server_unreachable',
       'the access server is too busy to look this up; try again in a moment',
     )
-  const errorId = reportError('internal', error, log)
+  const errorId = reportError('internal', error, newLog())
   return new PosternError('internal', `the access server failed; its administrator finds error ${errorId} in its log`, {
     errorId,
   })
