@@ -1,13 +1,11 @@
-// The core of one home, composed: profiles, renewals, login requests, gateways, the state of the app, and what each call of the
-// contract does with them. Started by main.ts; tests start it in their own process with a clock of their own.
+// The core of one home, composed: profiles, renewals, login requests, gateways, the state of the app; what each call of the contract
+// does with them stands in core-calls.ts. Started by main.ts; tests start it in their own process with a clock of their own.
 import { randomUUID } from 'node:crypto'
 import type { Logger } from 'pino'
-import { z } from 'zod'
-import { Done } from '../shared/api.ts'
 import { PosternError } from '../shared/errors.ts'
-import { createAppCalls } from './app-calls.ts'
-import { createHosts, type Host } from './control/hosts.ts'
-import { serveControlSocket, type Calls } from './control/server.ts'
+import { createCoreCalls } from './core-calls.ts'
+import { createHosts } from './control/hosts.ts'
+import { serveControlSocket } from './control/server.ts'
 import { createReactions } from './control-stream/reactions.ts'
 import { createControlStreams } from './control-stream/streams.ts'
 import { CONTROL_TIMINGS, type ControlTimings } from './control-stream/timings.ts'
@@ -17,21 +15,19 @@ import { readGatewayFile } from './gateways/gateway-file.ts'
 import { Gateways } from './gateways/gateways.ts'
 import { createOwnerSearch } from './gateways/connection-owner.ts'
 import { createLocalUserCheck } from './gateways/local-user.ts'
-import { listResources, openGateway } from './gateways/open-gateway.ts'
 import { readEphemeralRange } from './gateways/ports.ts'
 import { createGatewayReports } from './gateways/reports.ts'
 import type { Home } from './home.ts'
 import { createDesktopKeyProtection, type KeyStorePort } from './profiles/desktop-key-protection.ts'
 import { createCertificateRenewal } from './profiles/certificate-renewal.ts'
 import { plainKeyProtection } from './profiles/key-protection.ts'
-import { askLoginWays, logIn } from './profiles/login.ts'
+import { askLoginWays } from './profiles/login.ts'
 import type { Profile } from './profiles/profile.ts'
 import { openProfiles } from './profiles/profiles.ts'
 import { Attention } from './renewal/attention.ts'
 import type { After } from './renewal/deadline.ts'
 import { LoginRequests } from './renewal/login-requests.ts'
 import { Renewal } from './renewal/renewal.ts'
-import { createSessionCalls } from './sessions/session-calls.ts'
 import { createSessionWatches } from './sessions/session-watches.ts'
 import { SsoLogins } from './sso/sso-logins.ts'
 import { logSteps } from './state-machine.ts'
@@ -70,7 +66,6 @@ export type Core = {
   stop(): Promise<void>
 }
 
-const LOGOUT_DEADLINE_MS = 10_000
 /** For a client to say what it wants, where its protocol makes it speak first; in ms. */
 const OPENING_DEADLINE_MS = 10_000
 /** Asking, beside a login that is asked for, whether there are other ways to log in now, in ms. */
@@ -82,8 +77,6 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   const hosts = createHosts()
   const lifetime = new AbortController()
   const attention = new Attention(now)
-  /** Names of resources that the server told: diagnostics have to know them to leave them out. */
-  const seenNames = new Set<string>()
 
   const core = {
     version: options.appVersion,
@@ -285,128 +278,13 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     onIdle: () => void stop('nobody uses it'),
   })
 
-  const usedBy = (asking: Host): string | undefined => {
-    const others = hosts.list().filter((host) => host !== asking).length
-    const open = gateways.list().length
-    if (others === 0 && open === 0) return undefined
-    return `it is in use (${others} other windows or terminals, ${open} open gateways)`
-  }
-
-  /** Ends the login here and tells the server. */
-  const logOut = async (profile: Profile, everywhere: boolean): Promise<void> => {
-    streams.leave(profile)
-    await dropLogin(profile, 'you logged out')
-    const call = { method: 'POST' as const, path: '/v1/logout', body: { everywhere } }
-    try {
-      await profile.callToEnd(call, Done, AbortSignal.timeout(LOGOUT_DEADLINE_MS))
-    } catch (error) {
-      const why = error instanceof PosternError ? error.message : 'no answer in time'
-      log.warn({ err: error, profile: profile.name }, 'server was not told of the logout')
-      const text = `you are logged out here, but ${profile.name} could not be told: ${why}`
-      notices.add({ level: 'warning', text, profile: profile.name })
-    }
-    await profile.signOut()
-  }
-
-  const calls: Calls = {
-    'core.retire': (_params, host) => {
-      const use = usedBy(host)
-      if (use !== undefined) return Promise.resolve({ retired: false, text: use })
-      setImmediate(() => void stop('a newer version takes its place'))
-      return Promise.resolve({ retired: true, text: 'nothing used it' })
-    },
-    'core.stop': () => {
-      setImmediate(() => void stop('a host asked for it'))
-      return Promise.resolve({})
-    },
-    'profile.list': () =>
-      Promise.resolve({
-        profiles: profiles.list().map((profile) => profile.view()),
-        current: profiles.current()?.name ?? null,
-      }),
-    'profile.add': async (params, _host, signal) => (await profiles.add(params, signal)).view(),
-    'login.submit': async (params, _host, signal) => {
-      const requested = params.requestId === undefined ? undefined : requests.profileOf(params.requestId)
-      const profile = profiles.resolve(params.profile ?? requested)
-      const answered = requests.submitting(profile.name, params.requestId)
-      try {
-        await logIn(profile, params, now, signal)
-      } catch (error) {
-        answered()
-        throw error
-      }
-      await useLogin(profile, answered)
-      return profile.view()
-    },
-    'login.sso': async ({ requestId, ttlSeconds, ...params }, host, signal) => {
-      const requested = requestId === undefined ? undefined : requests.profileOf(requestId)
-      const profile = profiles.resolve(params.profile ?? requested)
-      const begun = await sso.begin(profile, { hostId: host.id, requestId, ttlSeconds }, signal)
-      return { url: begun.url, expiresAt: new Date(begun.expiresAtMs).toISOString() }
-    },
-    'login.ssoWait': async (params, _host, signal) => {
-      const profile = profiles.resolve(params.profile)
-      await sso.ended(profile.name, signal)
-      return profile.view()
-    },
-    'login.touch': (params) => {
-      requests.touch(params.requestId)
-      return Promise.resolve({})
-    },
-    'login.cancel': (params) => {
-      requests.cancel(params.requestId, params.outcome)
-      return Promise.resolve({})
-    },
-    logout: async (params) => {
-      const profile = profiles.resolve(params.profile)
-      await logOut(profile, params.everywhere)
-      return { profile: profile.name }
-    },
-    'resource.list': async (params, _host, signal) => {
-      const profile = profiles.resolve(params.profile)
-      const { resources, leftOut } = await listResources(profile, signal)
-      for (const { name } of resources) seenNames.add(name)
-      return { profile: profile.name, resources, leftOut }
-    },
-    'gateway.open': (params, host, signal) =>
-      openGateway({ gateways, requests, renewalOf }, profiles.resolve(params.profile), params, host, signal),
-    'gateway.list': () => Promise.resolve({ gateways: gateways.list().map((gateway) => gateway.view()) }),
-    'gateway.close': async (params) => ({ closed: await gateways.close(params.gateway) }),
-    'api.call': async (params, _host, signal) => {
-      const profile = profiles.resolve(params.profile)
-      const { method, path, body } = params
-      return { body: await profile.callSignedIn({ method, path, body }, z.unknown(), signal) }
-    },
-    ...createSessionCalls({ profiles, watches }),
-    ...createAppCalls({
-      state,
-      profiles,
-      gateways,
-      requests,
-      attention,
-      notices,
-      settings,
-      renewalOf,
-      logOut,
-      forget: (profile) => {
-        renewals.delete(profile.name)
-        streams.forget(profile)
-      },
-      lookAtEverything: () => {
-        lookAtEverything()
-        streams.wake()
-      },
-      diagnostics: {
-        home,
-        appVersion: options.appVersion,
-        platform: options.platform,
-        now,
-        stateNow: () => state.now(),
-        seenNames,
-      },
-      log,
-    }),
-  }
+  const calls = createCoreCalls({
+    ...{ hosts, profiles, gateways, requests, attention, notices, settings, state, sso, streams, watches },
+    ...{ renewalOf, useLogin, dropLogin, lookAtEverything, now, log },
+    forget: (profile) => void renewals.delete(profile.name),
+    diagnostics: { home, appVersion: options.appVersion, platform: options.platform, now },
+    stop: (why) => void stop(why),
+  })
 
   await gateways.restore((name) => profiles.find(name))
   for (const profile of profiles.list()) streams.look(profile)

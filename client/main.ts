@@ -5,11 +5,11 @@ import { rm, rmdir } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { dirname } from 'node:path'
 import { parseArgs } from 'node:util'
-import { pino } from 'pino'
 import { PosternError } from '../shared/errors.ts'
 import { writeFileAtomically } from './atomic-file.ts'
 import { startCore } from './core.ts'
 import { controlSocketOf, homeDirFrom, prepareHome } from './home.ts'
+import { createLog } from './log.ts'
 import { takeProcessLock } from '../link/process-lock.ts'
 import { readSettings } from './settings.ts'
 
@@ -23,7 +23,7 @@ const { values } = parseArgs({
     'ready-fd': { type: 'string' },
   },
 })
-const log = pino({ base: { pid: process.pid }, level: process.env['POSTERN_LOG_LEVEL'] ?? 'info' })
+const log = createLog(process.env['POSTERN_LOG_LEVEL'] ?? 'info')
 
 /** One line to whoever started us: that we listen, or why not. It may have gone away meanwhile. */
 function tellStarter(message: unknown): void {

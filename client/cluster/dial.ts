@@ -3,6 +3,7 @@
 // gateways/connection.ts and connection-test.ts.
 import { readPreamble } from '../../link/preamble.ts'
 import { linkOf, type Link } from '../../link/link.ts'
+import { limitTime } from '../../link/time-limit.ts'
 import { PosternError } from '../../shared/errors.ts'
 import { ALPN, type Alpn, type RouteIdentity } from '../../shared/names.ts'
 import type { Cluster } from './address.ts'
@@ -42,14 +43,17 @@ export async function dialRoute(options: DialOptions): Promise<DialedRoute> {
   if (streamed) return streamed
   // A cancel request waits for nobody (DB1).
   if (alpn === ALPN.postgresCancel) return dialNow(options)
-  const late = AbortSignal.timeout(TURN_DEADLINE_MS)
-  const endTurn = await dialTurn(certificate.identity.routeId, AbortSignal.any([late, signal])).catch(
-    (error: unknown) => {
-      if (signal.aborted || !late.aborted) throw error
-      const why = `too many connect at once, and this one had no turn within ${TURN_DEADLINE_MS / 1000} s`
-      throw unreachable(options.cluster.address, why, error)
-    },
-  )
+  const turn = limitTime(signal, TURN_DEADLINE_MS)
+  let endTurn: () => void
+  try {
+    endTurn = await dialTurn(certificate.identity.routeId, turn.signal)
+  } catch (error) {
+    if (!turn.isLate) throw error
+    const why = `too many connect at once, and this one had no turn within ${TURN_DEADLINE_MS / 1000} s`
+    throw unreachable(options.cluster.address, why, error)
+  } finally {
+    turn.end()
+  }
   try {
     return await dialNow(options)
   } finally {
@@ -68,17 +72,21 @@ async function dialStream(options: DialOptions): Promise<DialedRoute | undefined
     if (!opened) return undefined
     const { tunnel } = opened
     const silence = new AbortController()
+    const passOn = (): void => silence.abort(signal.reason)
+    signal.addEventListener('abort', passOn, { once: true })
     void tunnel.isAliveWithin(TUNNEL_SILENCE_MS).then((isAlive) => {
       if (!isAlive) silence.abort(new Error('the tunnel is silent'))
     })
     try {
-      const dialed = await hearPreamble(opened.link, options, AbortSignal.any([signal, silence.signal]))
+      const dialed = await hearPreamble(opened.link, options, silence.signal)
       if (alpn !== ALPN.postgresCancel) tunnels.dialAhead(target)
       return dialed
     } catch (error) {
       if (signal.aborted || !isTunnelsFault(error, silence.signal)) throw error
       if (silence.signal.aborted) tunnel.drain()
       return undefined
+    } finally {
+      signal.removeEventListener('abort', passOn)
     }
   })
 }
@@ -117,13 +125,14 @@ async function hearPreamble(link: Link, { noteServerTime }: DialOptions, signal:
 }
 
 async function withinDeadline<T>(options: DialOptions, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const deadline = AbortSignal.timeout(DIAL_DEADLINE_MS)
+  const limit = limitTime(options.signal, DIAL_DEADLINE_MS)
   try {
-    return await run(AbortSignal.any([deadline, options.signal]))
+    return await run(limit.signal)
   } catch (error) {
     if (options.signal.aborted) throw options.signal.reason
-    if (deadline.aborted)
-      throw unreachable(options.cluster.address, `no answer within ${DIAL_DEADLINE_MS / 1000} s`, error)
+    if (limit.isLate) throw unreachable(options.cluster.address, `no answer within ${DIAL_DEADLINE_MS / 1000} s`, error)
     throw error
+  } finally {
+    limit.end()
   }
 }

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
 import { linkOf, type PumpProgress } from '../../link/link.ts'
 import { StreamEndedError } from '../../link/read-bytes.ts'
+import { limitTime, type TimeLimit } from '../../link/time-limit.ts'
 import { watchForStall } from '../../link/write-stall.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { Alpn } from '../../shared/names.ts'
@@ -60,6 +61,7 @@ export async function carryConnection(socket: Socket, context: ConnectionContext
   // Errors are looked at where they matter; without a listener one would end the process.
   socket.on('error', () => undefined)
   const { log, signal } = context
+  let limit: TimeLimit | undefined
   try {
     const verdict = await context.checkLocalUser(socket)
     const entrance = entranceFor(verdict, context.checkPassword !== undefined)
@@ -67,8 +69,8 @@ export async function carryConnection(socket: Socket, context: ConnectionContext
       log.info('client had gone before it was known whose it was')
       return
     }
-    const deadline = AbortSignal.timeout(context.openingDeadlineMs)
-    const bound = AbortSignal.any([signal, deadline])
+    limit = limitTime(signal, context.openingDeadlineMs)
+    const bound = limit.signal
     const opening = await context.protocol.readOpening(socket, { signal: bound, isPersonNeeded: !context.isReady() })
     if (opening.kind === 'garbage') {
       log.info({ what: opening.text }, 'not a client of this protocol')
@@ -83,12 +85,14 @@ export async function carryConnection(socket: Socket, context: ConnectionContext
       context.onWrongPassword()
       await refuse(socket, wrongPassword(), context)
     } else {
+      limit.end()
       await carrySession(socket, opening, context)
     }
   } catch (error) {
     if (error instanceof StreamEndedError || socket.destroyed) log.debug('client went away before it said anything')
     else log.info({ err: error }, 'the client did not say what it wants')
   } finally {
+    limit?.end()
     socket.destroy()
   }
 }

@@ -1,72 +1,31 @@
 // One gateway: a local listener for one (profile, resource, account), its connections and its state. Called by gateways.ts.
 // Promises that the listener never closes because of an expiry, and that closing ends every connection at once (G19).
-import { createHash } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { dirname } from 'node:path'
 import type { Logger } from 'pino'
 import type { GatewayDetail } from '../../shared/app-state.ts'
 import { PosternError } from '../../shared/errors.ts'
-import type { ResourceProtocol } from '../../shared/names.ts'
 import type { GatewayState, GatewayView } from '../../shared/rpc.ts'
 import { RouteTunnels } from '../cluster/route-tunnels.ts'
 import type { Profile } from '../profiles/profile.ts'
-import type { LoginRequests, Wanting } from '../renewal/login-requests.ts'
-import type { Renewal } from '../renewal/renewal.ts'
+import type { Wanting } from '../renewal/login-requests.ts'
 import { isOthers, othersGateway, type Route } from '../renewal/route-certificates.ts'
-import { MachineRun, type NoteStep } from '../state-machine.ts'
+import { MachineRun } from '../state-machine.ts'
 import { connectTimeoutFor } from './connect-timeout.ts'
 import { carryConnection } from './connection.ts'
 import { ClientGoneError } from './held-client.ts'
 import { Doors, type Door } from './doors.ts'
 import { guardOf } from './entrance.ts'
+import type { GatewayOptions } from './gateway-options.ts'
 import { GATEWAY_MACHINE, type GatewayFacts } from './gateway-state.ts'
 import { GATEWAY_HOST } from './listener.ts'
-import { canTellLocalUsers, type CheckLocalUser } from './local-user.ts'
+import { canTellLocalUsers } from './local-user.ts'
 import { judgeCertificate } from './middleware.ts'
 import { gatewayProtocol } from './protocols/protocols.ts'
 import type { CheckPassword, GatewayProtocol } from './protocols/protocol.ts'
+import { gatewayIdOf } from './remembered-gateways.ts'
 import { isRefusal, stateTextOf, textOfRefusal } from './state-text.ts'
 import { Traffic, type ConnectionRecord } from './traffic.ts'
-
-export type GatewayOptions = {
-  profile: Profile
-  renewal: Renewal
-  requests: LoginRequests
-  resource: string
-  protocol: ResourceProtocol
-  account: string
-  /** Whose gateway it is; null: nobody has logged in yet. */
-  user: string | null
-  /** Empty where the protocol has none. */
-  database: string
-  port: number
-  keep: 'attached' | 'detached'
-  /** The host that opened it and may be asked first. */
-  ownerHostId: number | undefined
-  /** Of its own, which clients have to know; undefined: none. */
-  password: string | undefined
-  /** A directory or path for a Unix socket beside the port; undefined: none. */
-  socket: string | undefined
-  loginHardLimitMs: () => number
-  checkLocalUser: CheckLocalUser
-  /** For a client to say what it wants, in ms. */
-  openingDeadlineMs: number
-  /** How long bytes may wait for a client or a server that takes none, in ms; asked at each connection. */
-  writeStallMs: () => number
-  platform: NodeJS.Platform
-  /** Whose gateway it is; undefined where the system has no such ids. */
-  uid: number | undefined
-  /** Wall time of this machine, in ms. */
-  now: () => number
-  onChanged: (gateway: Gateway) => void
-  notice: (text: string, gateway: string) => void
-  noteStep: NoteStep
-  log: Logger
-}
-
-/** The same names give the same id, over restarts too. */
-export const gatewayIdOf = (profile: string, resource: string, account: string): string =>
-  createHash('sha256').update([profile, resource, account].join('\0')).digest('hex').slice(0, 12)
 
 export class Gateway {
   readonly id: string

@@ -1,7 +1,6 @@
 // All gateways of a home: opened once per (profile, resource, account), their ports kept, detached ones restored at the start,
 // attached ones closed with their host. Called by core.ts.
 import type { Logger } from 'pino'
-import { CloseRouteResponse } from '../../shared/resource-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { ResourceProtocol } from '../../shared/names.ts'
 import type { GatewayView } from '../../shared/rpc.ts'
@@ -12,12 +11,15 @@ import type { Renewal } from '../renewal/renewal.ts'
 import { isOthers, type Route } from '../renewal/route-certificates.ts'
 import { SingleFlight } from '../renewal/single-flight.ts'
 import type { NoteStep } from '../state-machine.ts'
-import { Gateway, gatewayIdOf } from './gateway.ts'
+import { Gateway } from './gateway.ts'
 import { makeGatewayPassword } from './gateway-password.ts'
-import { writeGatewayFile, type StoredGateway } from './gateway-file.ts'
+import type { StoredGateway } from './gateway-file.ts'
+import { tellServerOfTheEnd } from './gateway-end.ts'
 import type { CheckLocalUser } from './local-user.ts'
-import { portCandidates, portConflict, type PortRange } from './ports.ts'
+import { portCandidates, type PortRange } from './ports.ts'
 import { gatewayProtocol } from './protocols/protocols.ts'
+import { requireDatabases } from './protocols/requirements.ts'
+import { gatewayIdOf, RememberedGateways } from './remembered-gateways.ts'
 
 export type Opening = {
   protocol: ResourceProtocol
@@ -59,23 +61,20 @@ type Options = {
   log: Logger
 }
 
-/** How long the server may take to hear that a gateway was closed, in ms: the person does not wait for it longer. */
-const CLOSE_ROUTE_DEADLINE_MS = 5000
 /** Ports tried for a gateway that never had one. */
 const PORT_TRIES = 100
 
 export class Gateways {
   readonly #options: Options
   readonly #open = new Map<string, Gateway>()
-  readonly #stored = new Map<string, StoredGateway>()
+  readonly #remembered: RememberedGateways
   readonly #opening = new Map<string, SingleFlight<Gateway>>()
   /** A gateway that is still closing would take the new one's route and port record with it: opening it again waits. */
   readonly #closing = new Map<string, Promise<void>>()
-  #writing: Promise<void> = Promise.resolve()
 
   constructor(options: Options) {
     this.#options = options
-    for (const one of options.stored) this.#stored.set(gatewayIdOf(one.profile, one.resource, one.account), one)
+    this.#remembered = new RememberedGateways(options.file, options.stored)
   }
 
   list(): Gateway[] {
@@ -95,10 +94,14 @@ export class Gateways {
 
   /** Gateways of that resource which this home knows, open or not. */
   known(profile: Profile, resource: string, account: string | undefined): StoredGateway[] {
-    return [...this.#stored.values()].filter(
-      (one) =>
-        one.profile === profile.name && one.resource === resource && (account === undefined || one.account === account),
-    )
+    return this.#remembered
+      .list()
+      .filter(
+        (one) =>
+          one.profile === profile.name &&
+          one.resource === resource &&
+          (account === undefined || one.account === account),
+      )
   }
 
   find(profile: Profile, resource: string, account: string): Gateway | undefined {
@@ -140,7 +143,7 @@ export class Gateways {
 
   /** Detached gateways of the last core of this home, listening again on their ports (G17). */
   async restore(findProfile: (name: string) => Profile | undefined): Promise<void> {
-    for (const one of [...this.#stored.values()].filter((stored) => stored.isRestored)) {
+    for (const one of this.#remembered.list().filter((stored) => stored.isRestored)) {
       const profile = findProfile(one.profile)
       if (!profile) continue
       const user = one.user ?? profile.user
@@ -181,8 +184,7 @@ export class Gateways {
     const gateway = this.byId(id)
     if (change.database !== undefined) requireDatabases(gateway.route)
     if (change.port !== undefined) {
-      const holder = [...this.#stored].find(([other, one]) => other !== id && one.port === change.port)?.[1]
-      if (holder) throw portConflict(change.port, `your gateway for ${holder.resource} as ${holder.account}`)
+      this.#remembered.requireFree(change.port, id)
       await gateway.moveTo(change.port)
     }
     // It may have been closed meanwhile, and must not come back by this.
@@ -196,8 +198,7 @@ export class Gateways {
   /** Closes all gateways of a profile for good and forgets their ports: the person forgets the cluster. */
   async removeAllOf(profile: Profile): Promise<void> {
     await Promise.all(this.#of(profile).map((gateway) => this.#closeOne(gateway)))
-    for (const [id, stored] of this.#stored) if (stored.profile === profile.name) this.#stored.delete(id)
-    await this.#write()
+    await this.#remembered.forget(profile.name)
   }
 
   /**
@@ -279,20 +280,14 @@ export class Gateways {
 
   async #listen(profile: Profile, resource: string, opening: Opening, hostId: number): Promise<Gateway> {
     const id = gatewayIdOf(profile.name, resource, opening.account)
-    const reserved = new Map(
-      [...this.#stored].filter(([other]) => other !== id).map(([, one]) => [one.port, one] as const),
-    )
-    const chosen = opening.port ?? this.#stored.get(id)?.port
-    const holder = chosen === undefined ? undefined : reserved.get(chosen)
-    if (chosen !== undefined && holder) {
-      throw portConflict(chosen, `your gateway for ${holder.resource} as ${holder.account}`)
-    }
+    const chosen = opening.port ?? this.#remembered.get(id)?.port
+    if (chosen !== undefined) this.#remembered.requireFree(chosen, id)
     const ports =
       chosen === undefined
         ? portCandidates(
             `${this.#options.file}#${id}`,
             this.#options.ephemeral,
-            new Set(reserved.keys()),
+            this.#remembered.portsBeside(id),
             PORT_TRIES,
             this.#options.portRange(),
           )
@@ -355,13 +350,13 @@ export class Gateways {
       now,
       log,
     })
-    gateway.asksPassword = opening.password ?? this.#stored.get(id)?.asksPassword
+    gateway.asksPassword = opening.password ?? this.#remembered.get(id)?.asksPassword
     return gateway
   }
 
   /** The one that it had before, so that what people have copied stays good; undefined where it is to ask for none. */
   #passwordFor(id: string, { protocol, password: asked }: Opening): string | undefined {
-    const stored = this.#stored.get(id)
+    const stored = this.#remembered.get(id)
     const isDefault = gatewayProtocol(protocol).passwordCheck !== null && this.#options.isPasswordDefault()
     if (!(asked ?? stored?.asksPassword ?? isDefault)) return undefined
     return stored?.password ?? makeGatewayPassword()
@@ -381,24 +376,7 @@ export class Gateways {
     this.#options.onChanged(gateway)
     renewal.forget(gateway.id)
     await this.#remember(gateway, false)
-    await Promise.all([...gateway.usedRouteIds].map((routeId) => this.#tellServer(gateway, routeId)))
-  }
-
-  /** So that the session ends as *closed* (S1). An error is reported, not swallowed (G19); the gateway is closed all the same. */
-  async #tellServer(gateway: Gateway, routeId: string): Promise<void> {
-    const { profile, route } = gateway
-    const call = { method: 'POST' as const, path: `/v1/routes/${routeId}/close` }
-    try {
-      await profile.callToEnd(call, CloseRouteResponse, AbortSignal.timeout(CLOSE_ROUTE_DEADLINE_MS))
-    } catch (error) {
-      const why = error instanceof PosternError ? error.message : 'no answer in time'
-      this.#options.log.warn({ err: error, gateway: gateway.id, resource: route.resource }, 'server was not told')
-      this.#options.notice(
-        `the gateway for ${route.resource} is closed, but the server could not be told to end its session: ${why}`,
-        profile.name,
-        gateway.id,
-      )
-    }
+    await tellServerOfTheEnd(gateway, this.#options)
   }
 
   /** Keeps the port for good, and whether the gateway comes back. */
@@ -407,8 +385,8 @@ export class Gateways {
     const { database, port } = gateway
     // The password stays although it is not asked for now: one that is wanted again is the one that clients have.
     const { asksPassword, socket } = gateway
-    const password = gateway.password ?? this.#stored.get(gateway.id)?.password
-    this.#stored.set(gateway.id, {
+    const password = gateway.password ?? this.#remembered.get(gateway.id)?.password
+    await this.#remembered.remember({
       profile: gateway.profile.name,
       resource,
       protocol,
@@ -421,32 +399,9 @@ export class Gateways {
       ...(password === undefined ? {} : { password }),
       ...(socket === undefined ? {} : { socket }),
     })
-    await this.#write()
-  }
-
-  async #write(): Promise<void> {
-    // One write after the other, each with what is true when its turn comes.
-    const write = () => writeGatewayFile(this.#options.file, [...this.#stored.values()])
-    this.#writing = this.#writing.then(write, write)
-    await this.#writing
   }
 
   #of(profile: Profile): Gateway[] {
     return this.list().filter((gateway) => gateway.profile === profile)
   }
-}
-
-/** @throws PosternError `bad_request` if the protocol has no place for a password of the gateway's own */
-export function requirePasswordPlace({ resource, protocol }: Pick<Route, 'resource' | 'protocol'>): void {
-  if (gatewayProtocol(protocol).passwordCheck === null)
-    throw new PosternError(
-      'bad_request',
-      `${resource} (${protocol}) has no place for a password: leave it out, or open it with a Unix socket, which is yours alone`,
-    )
-}
-
-/** @throws PosternError `bad_request` if the protocol knows no databases that one could name */
-export function requireDatabases({ resource, protocol }: Pick<Route, 'resource' | 'protocol'>): void {
-  if (!gatewayProtocol(protocol).hasDatabases)
-    throw new PosternError('bad_request', `${resource} (${protocol}) has no databases: leave the database out`)
 }

@@ -18,7 +18,7 @@ export type HeldClient = {
 
 /** Holds a client from now on. @param isEndAHangUp whether its FIN means that it has gone, or only that it said everything */
 export function holdClient(socket: Socket, isEndAHangUp: boolean, signal: AbortSignal): HeldClient {
-  const gone = new AbortController()
+  const end = new AbortController()
   const kept: Buffer[] = []
   let size = 0
   const onData = (bytes: Buffer) => {
@@ -26,16 +26,20 @@ export function holdClient(socket: Socket, isEndAHangUp: boolean, signal: AbortS
     size += bytes.length
     if (size >= HELD_MAX_BYTES) socket.pause()
   }
-  const onGone = () => gone.abort(new ClientGoneError('the client hung up while it waited'))
+  const onGone = () => end.abort(new ClientGoneError('the client hung up while it waited'))
+  const onAbort = () => end.abort(signal.reason)
   const onEnd = () => {
     if (isEndAHangUp) onGone()
   }
   socket.on('data', onData).on('end', onEnd).on('close', onGone).on('error', onGone)
-  if (socket.destroyed) onGone()
+  signal.addEventListener('abort', onAbort, { once: true })
+  if (signal.aborted) onAbort()
+  else if (socket.destroyed) onGone()
   else if (socket.readableEnded) onEnd()
   return {
-    signal: AbortSignal.any([gone.signal, signal]),
+    signal: end.signal,
     release() {
+      signal.removeEventListener('abort', onAbort)
       socket.pause()
       socket.off('data', onData).off('end', onEnd).off('close', onGone).off('error', onGone)
       return Buffer.concat(kept.splice(0))

@@ -9,7 +9,8 @@ import type { Host } from '../control/hosts.ts'
 import type { Profile } from '../profiles/profile.ts'
 import type { LoginRequests, Wanting } from '../renewal/login-requests.ts'
 import type { Renewal } from '../renewal/renewal.ts'
-import { requireDatabases, requirePasswordPlace, type Gateways } from './gateways.ts'
+import type { Gateways } from './gateways.ts'
+import { requireDatabases, requirePasswordPlace } from './protocols/requirements.ts'
 
 type Deps = { gateways: Gateways; requests: LoginRequests; renewalOf: (profile: Profile) => Renewal }
 

@@ -26,41 +26,67 @@ export const tcp: GatewayProtocol = {
   probe: () => Promise.resolve(),
 }
 
-/** Whatever is there already; where a person would be asked, what comes within a moment. */
+/** What has come by now; where a person would be asked, what comes within a moment. */
 async function readOpening(socket: Socket, { signal, isPersonNeeded }: OpeningWait): Promise<Opening> {
   // A page reaches ports only; whoever wants another Host name than ours has a Unix socket for it.
   if (socket.localPort === undefined) return { kind: 'session', bytes: NOTHING, client: null }
   const screen = createHttpScreen()
-  const deadline = AbortSignal.any([signal, AbortSignal.timeout(isPersonNeeded ? LOOK_MS : 0)])
+  const look = lookFor(isPersonNeeded ? LOOK_MS : undefined)
   const parts: Buffer[] = []
-  for (;;) {
-    const bytes = takeWhatIsThere(socket)
-    if (bytes) {
-      parts.push(bytes)
-      const judgement = screen.take(bytes)
-      if (judgement.kind === 'refused') return { kind: 'garbage', text: judgement.text }
-      if (judgement.kind === 'pass') return { kind: 'session', bytes: Buffer.concat(parts), client: null }
-    } else if (!(await isMoreComing(socket, deadline))) {
-      return { kind: 'session', bytes: Buffer.concat(parts), client: null, screen: createHttpScreen() }
+  try {
+    for (;;) {
+      const bytes = takeWhatIsThere(socket)
+      if (bytes) {
+        parts.push(bytes)
+        const judgement = screen.take(bytes)
+        if (judgement.kind === 'refused') return { kind: 'garbage', text: judgement.text }
+        if (judgement.kind === 'pass') return { kind: 'session', bytes: Buffer.concat(parts), client: null }
+      } else if (!(await isMoreComing(socket, look, signal))) {
+        return { kind: 'session', bytes: Buffer.concat(parts), client: null, screen: createHttpScreen() }
+      }
     }
+  } finally {
+    look.end()
   }
+}
+
+type Look = { isOver: boolean; onOver: () => void; end: () => void }
+
+/** A time to look, in ms; undefined: until the system has been asked once what there is. */
+function lookFor(ms: number | undefined): Look {
+  const look: Look = { isOver: false, onOver: () => undefined, end: () => undefined }
+  const over = (): void => {
+    look.isOver = true
+    look.onOver()
+  }
+  if (ms === undefined) {
+    // This turn of the event loop has asked already; the next one knows of this socket.
+    let turn = setImmediate(() => (turn = setImmediate(over)))
+    look.end = () => clearImmediate(turn)
+  } else {
+    const timer = setTimeout(over, ms)
+    look.end = () => clearTimeout(timer)
+  }
+  return look
 }
 
 const takeWhatIsThere = (socket: Socket): Buffer | null => socket.read() as Buffer | null
 
-/** Whether more came before the deadline, the client's FIN or its end. */
-function isMoreComing(socket: Socket, deadline: AbortSignal): Promise<boolean> {
+/** Whether more came before the look was over, the client's FIN or its end. */
+function isMoreComing(socket: Socket, look: Look, signal: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
     const settle = (): void => {
       socket.off('readable', settle).off('end', settle).off('close', settle)
-      deadline.removeEventListener('abort', settle)
+      signal.removeEventListener('abort', settle)
+      look.onOver = () => undefined
       resolve(socket.readableLength > 0)
     }
-    if (deadline.aborted || socket.destroyed || socket.readableEnded) {
+    if (look.isOver || signal.aborted || socket.destroyed || socket.readableEnded) {
       resolve(false)
       return
     }
     socket.on('readable', settle).on('end', settle).on('close', settle)
-    deadline.addEventListener('abort', settle, { once: true })
+    signal.addEventListener('abort', settle, { once: true })
+    look.onOver = settle
   })
 }
