@@ -14,7 +14,7 @@ import { Ground } from './postern-side.ts'
 import { CELLS, measureProxyTax, taxWays, type TaxSizes } from './proxy-tax.ts'
 import { putInto, toJson, toMarkdown, type Run } from './report.ts'
 import type { Log } from './rounds.ts'
-import { TABLES, type Sample } from './rows.ts'
+import { TABLES, type Sample, type TableId } from './rows.ts'
 import { readRuns, saveRun } from './saved-runs.ts'
 
 const FULL: Sizes = { rounds: 3, bulkBytes: 400e6, pings: 4000, connectMs: 1500, idleMs: 1000 }
@@ -28,8 +28,8 @@ const FULL_NEIGHBOURS = { rounds: 3, pings: 10_000, seconds: 2, scale: 5 }
 const QUICK_NEIGHBOURS = { rounds: 1, pings: 4000, seconds: 1, scale: 1 }
 
 const HELP = `npm run bench [-- OPTIONS]
-  everything, three rounds: about 20 minutes on two quiet cores; the tables of one round that is --quick: about two minutes
-  --quick             one short round of the most important figures
+  everything, three rounds: about 20 minutes on two quiet cores
+  --quick             one short round of the most important figures: about three minutes
   --json              one JSON object instead of tables
   --markdown FILE     also puts the tables into FILE, between its bench marks; not if the machine had more to do before
                       (load above ${QUIET_LOAD}), unless --anyway
@@ -115,14 +115,16 @@ async function measure(signal: AbortSignal): Promise<Run> {
     log.progress('compiling, starting the upstream and the access server')
     const ground = await Ground.start(directory)
     try {
-      if (only.includes('gateway'))
-        await measureDataPlane('gateway', ground, gatewayWays(ground, peers), sizes, measures, log)
-      if (only.includes('whole-way'))
-        await measureDataPlane('whole-way', ground, wholeWays(ground, peers), sizes, measures, log)
-      if (only.includes('proxy-tax') && cells.length > 0)
-        await measureProxyTax(ground, taxWays(ground, peers), { ...tax, cells }, log)
-      if (only.includes('neighbours'))
-        await measureNeighbours(ground, neighbourWays(ground, peers), beside, measures, log)
+      const tables: Record<TableId, () => Promise<void>> = {
+        gateway: () => measureDataPlane('gateway', ground, gatewayWays(ground, peers), sizes, measures, log),
+        'whole-way': () => measureDataPlane('whole-way', ground, wholeWays(ground, peers), sizes, measures, log),
+        'proxy-tax': async () => {
+          if (cells.length > 0) await measureProxyTax(ground, taxWays(ground, peers), { ...tax, cells }, log)
+        },
+        neighbours: () => measureNeighbours(ground, neighbourWays(ground, peers), beside, measures, log),
+      }
+      for (const [id, measureTable] of Object.entries(tables))
+        if (only.includes(id)) await measureTable().catch((error: unknown) => giveUp(id, error))
     } finally {
       await ground.stop()
     }
@@ -135,6 +137,13 @@ async function measure(signal: AbortSignal): Promise<Run> {
     await removeRun(directory)
   }
   return run
+
+  /** A table that cannot be measured leaves the others. */
+  function giveUp(table: string, error: unknown): void {
+    signal.throwIfAborted()
+    failures.push(`${table} could not be measured: ${error instanceof Error ? error.message : String(error)}`)
+    process.exitCode = 1
+  }
 }
 
 async function main(): Promise<void> {
