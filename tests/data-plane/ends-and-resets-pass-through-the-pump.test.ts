@@ -134,30 +134,6 @@ describe('nothing is left of a connection that is over', () => {
       await closed
     }
   })
-
-  it('G1: 300 TLS connections that end or are broken off leave no handle either', async () => {
-    const before = openHandles()
-    const path = pumpedPath(tcpSide, tlsSide('client'))
-    for (let round = 0; round < 30; round++) {
-      await Promise.all(
-        Array.from({ length: 10 }, async (_, n) => {
-          const ends = await path()
-          ends.near.write('hello')
-          await once(ends.far, 'data')
-          if (n % 3 === 0) ends.resetNear()
-          else if (n % 3 === 1) ends.resetFar()
-          else {
-            ends.near.end()
-            ends.far.resume().end()
-            ends.near.resume()
-          }
-          await ends.pumped
-          for (const end of [ends.near, ends.far]) end.destroy()
-        }),
-      )
-    }
-    await until(() => openHandles() <= before, 'the handles to be gone', 30_000)
-  })
 })
 
 describe('an idle connection is small', () => {

@@ -6,11 +6,16 @@ import { createConnection, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { startCluster, type OpenGateway, type TestCluster } from '../support/cluster.ts'
-import { exchange, type Ends } from '../support/pumped-paths.ts'
+import {
+  breaksOffAsAReset,
+  carriesBulkBothWays,
+  GB,
+  goesAtAnyPace,
+  halfClosesInAllOrders,
+} from '../support/path-behaviour.ts'
+import type { Ends } from '../support/pumped-paths.ts'
 import { until } from '../support/run.ts'
 import { TcpService } from '../support/tcp-service.ts'
-
-const MB = 1_000_000
 
 let cluster: TestCluster
 let service: TcpService
@@ -58,65 +63,24 @@ async function connect(): Promise<Ends & { near: Socket; far: Socket }> {
 }
 
 describe('the whole way', () => {
-  it('G1: a gigabyte, half of it each way at once, with readers that rest', { timeout: 300_000 }, async () => {
-    const up = { bytes: 500 * MB, seed: 21, readerRests: 60 * MB }
-    const down = { bytes: 500 * MB, seed: 22, readerRests: 90 * MB }
-    expect(await exchange(await connect(), up, down)).toEqual([500 * MB, 500 * MB])
+  it('G1: a gigabyte each way at once, with readers that rest', { timeout: 300_000 }, async () => {
+    await carriesBulkBothWays(await connect(), GB, 21)
   })
 
   it('G1: slow readers and slow writers on both ends', { timeout: 120_000 }, async () => {
-    const readers = { bytes: 12 * MB, readerRests: 400_000 }
-    expect(await exchange(await connect(), { ...readers, seed: 23 }, { ...readers, seed: 24 })).toEqual([
-      12 * MB,
-      12 * MB,
-    ])
-    const writers = { bytes: 6 * MB, writerRests: 200_000 }
-    expect(await exchange(await connect(), { ...writers, seed: 25 }, { ...writers, seed: 26 })).toEqual([
-      6 * MB,
-      6 * MB,
-    ])
+    await goesAtAnyPace(connect, 23)
   })
 
   it('G1: an end is a half-close in all four orders', async () => {
-    for (const order of ['near', 'far', 'both', 'early'] as const) {
-      const { near, far } = await connect()
-      if (order === 'early') {
-        // The end is there as soon as the connection is.
-        near.end()
-        expect(await text(far)).toBe('')
-        far.end('answer')
-        expect(await text(near)).toBe('answer')
-      } else if (order === 'both') {
-        near.end('question')
-        far.end('answer')
-        expect(await Promise.all([text(far), text(near)])).toEqual(['question', 'answer'])
-      } else {
-        const [first, second] = order === 'near' ? [near, far] : [far, near]
-        first.end('question')
-        expect(await text(second)).toBe('question')
-        second.end('answer')
-        expect(await text(first)).toBe('answer')
-      }
-    }
+    await halfClosesInAllOrders(connect)
   })
 
-  for (const side of ['near', 'far'] as const) {
-    it(`G1: a reset of the ${side} end in the middle of a transfer is a reset on the other`, async () => {
-      const ends = await connect()
-      const [breaker, other] = side === 'near' ? [ends.near, ends.far] : [ends.far, ends.near]
-      let hasEnded = false
-      other.once('end', () => (hasEnded = true))
-      const block = Buffer.alloc(4 * MB, side)
-      breaker.write(block)
-      other.write(block)
-      const broken = once(other, 'error')
-      await Promise.all([once(other, 'data'), once(breaker, 'data')])
-      if (side === 'near') ends.resetNear()
-      else ends.resetFar()
-      expect(await broken).toMatchObject([{ code: 'ECONNRESET' }])
-      expect(hasEnded).toBe(false)
-    })
-  }
+  it.each(['near', 'far'] as const)(
+    'G1: a reset of the %s end in the middle of a transfer is a reset on the other',
+    async (side) => {
+      await breaksOffAsAReset(connect, side)
+    },
+  )
 
   it('G1: two small writes in a row wait for no acknowledgement, in either direction', async () => {
     const { near, far } = await connect()

@@ -5,7 +5,16 @@ import { load, withIdleConnections } from './native-programs.ts'
 import { startHaproxyGateway, startHaproxyPair, startSshForward, startStunnel, type PeerName } from './peers.ts'
 import type { Ground } from './postern-side.ts'
 import { cpuSecondsOf, memoryMiBOf } from './processes.ts'
-import { measureOnce, measureRounds, startWays, stopWays, type Log, type Measure, type Starters } from './rounds.ts'
+import {
+  measureOnce,
+  measureRounds,
+  startAgain,
+  startWays,
+  stopWays,
+  type Log,
+  type Measure,
+  type Starters,
+} from './rounds.ts'
 import type { WayId } from './rows.ts'
 import type { RunningWay } from './way.ts'
 
@@ -74,7 +83,7 @@ function measuresFor({ directory }: Ground, sizes: Sizes): Measure[] {
 }
 
 /** A way without anything in between. */
-const nothing = (port: number, tlsDirectory?: string): RunningWay => ({
+export const nothing = (port: number, tlsDirectory?: string): RunningWay => ({
   port,
   ...(tlsDirectory === undefined ? {} : { tlsDirectory }),
   pids: [],
@@ -166,12 +175,12 @@ async function measureIdle(
   { rounds, idleMs }: Sizes,
   log: Log,
 ): Promise<void> {
-  for (let round = 0; round < rounds; round++)
+  for (let round = 0; round < rounds; round++) {
     for (const [id, start] of Object.entries(starters) as [WayId, () => Promise<RunningWay>][]) {
       if (id === 'direct') continue
       log.progress(`${table}, round ${round + 1} of ${rounds}: idle, ${id}`)
       const measure = async (): Promise<Record<string, number>> => {
-        const way = await start()
+        const way = await startAgain(start)
         try {
           return await withIdleConnections(directory, way, IDLE_CONNECTIONS, async () => {
             await delay(idleMs, undefined, { signal: log.signal })
@@ -183,4 +192,6 @@ async function measureIdle(
       }
       await measureOnce(table, id, round, log, measure, 'idle')
     }
+    await log.roundIsOver()
+  }
 }

@@ -9,6 +9,8 @@ const SOURCES = join(import.meta.dirname, 'native')
 const COMPILE_TIMEOUT_MS = 60_000
 /** No single measurement takes that long unless something hangs. */
 const LOAD_TIMEOUT_MS = 60_000
+/** More than anything moves until it is killed. */
+const ENDLESS_BYTES = 1e15
 
 /** @throws Error that says what is missing */
 export async function compilePrograms(directory: string): Promise<void> {
@@ -107,6 +109,24 @@ export async function load(
   const done = await run(command, commandArgs, { timeoutMs: LOAD_TIMEOUT_MS })
   if (done.code !== 0) throw new Error(`the load generator ended with ${String(done.code)}: ${done.stderr}`)
   return outcomeOf(done.stdout)
+}
+
+/** Runs `act` while one more connection of this way moves bytes as fast as it can. @throws Error if it stopped by itself */
+export async function besideBulk<T>(
+  directory: string,
+  target: LoadTarget,
+  direction: 'up' | 'down',
+  act: () => Promise<T>,
+): Promise<T> {
+  const bulk = new Kept(join(directory, 'loadgen'), argumentsOf(target, [direction, 1, ENDLESS_BYTES]))
+  try {
+    await bulk.waitFor(/moving/, { timeoutMs: LOAD_TIMEOUT_MS })
+    const result = await act()
+    if (!bulk.isRunning) throw new Error(`what was to run beside it ended: ${bulk.output}`)
+    return result
+  } finally {
+    await bulk.stop('SIGKILL')
+  }
 }
 
 /** Opens that many connections and keeps them while `act` runs. */

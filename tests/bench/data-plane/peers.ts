@@ -1,16 +1,13 @@
 // What people would use in Postern's place, as Debian has it: haproxy, stunnel, OpenSSH, pgbouncer. Says which are there and in
 // which version, and starts them in a directory of the benchmark, on free ports of this machine, as nobody's service.
 import { access, chown, mkdir, readFile, rmdir, writeFile } from 'node:fs/promises'
-import { createConnection } from 'node:net'
 import { join } from 'node:path'
-import { once } from 'node:events'
 import { userInfo } from 'node:os'
 import { chooseServerUser } from '../../../demo/postgres/server-user.ts'
-import { freePort } from '../../support/cluster.ts'
-import { Kept, run, until, type RunOptions } from '../../support/run.ts'
+import { run, type Kept } from '../../support/run.ts'
+import { freePorts, startListening } from './listening.ts'
 import type { RunningWay } from './way.ts'
 
-const START_TIMEOUT_MS = 15_000
 /** Where sshd wants an empty directory when root starts it; its service makes it, we have none. */
 const SSHD_EMPTY_DIRECTORY = '/run/sshd'
 
@@ -42,25 +39,6 @@ export async function findPeers(): Promise<{ versions: Map<PeerName, string>; le
   return { versions, leftOut }
 }
 
-/** Keeps a program until it listens. */
-async function startListening(command: string, args: readonly string[], port: number, options: RunOptions = {}) {
-  const kept = new Kept(command, args, options)
-  const isListening = async (): Promise<boolean> => {
-    if (!kept.isRunning) throw new Error(`${command} ended: ${kept.output}`)
-    const socket = createConnection({ host: '127.0.0.1', port })
-    try {
-      await once(socket, 'connect')
-      return true
-    } catch {
-      return false
-    } finally {
-      socket.destroy()
-    }
-  }
-  await until(isListening, `${command} listens`, START_TIMEOUT_MS)
-  return kept
-}
-
 function wayOf(port: number, ...processes: Kept[]): RunningWay {
   return {
     port,
@@ -86,7 +64,7 @@ export async function startHaproxyGateway(
   bufferBytes?: number,
   threads?: number,
 ): Promise<RunningWay> {
-  const port = await freePort()
+  const [port = 0] = await freePorts(1)
   const file = join(directory, `haproxy-${port}.cfg`)
   const tuning = `${bufferBytes === undefined ? '' : `  tune.bufsize ${bufferBytes}\n`}${threadsOf(threads)}`
   const pems = `crt ${join(directory, 'client.pem')} ca-file ${join(directory, 'ca.pem')}`
@@ -105,7 +83,7 @@ const threadsOf = (threads: number | undefined): string => (threads === undefine
 
 /** A haproxy at each end of the mutual TLS, as the whole way needs it. @param threads of each; its default is one a core */
 export async function startHaproxyPair(directory: string, targetPort: number, threads?: number): Promise<RunningWay> {
-  const port = await freePort()
+  const [port = 0] = await freePorts(1)
   const file = join(directory, `haproxy-${port}.cfg`)
   const pems = `crt ${join(directory, 'server.pem')} ca-file ${join(directory, 'ca.pem')}`
   await writeFile(
@@ -130,7 +108,7 @@ listen terminator
 
 /** stunnel 5.68 knows no ALPN; the upstream lets it in without. */
 export async function startStunnel(directory: string, upstreamPort: number): Promise<RunningWay> {
-  const port = await freePort()
+  const [port = 0] = await freePorts(1)
   const file = join(directory, `stunnel-${port}.conf`)
   await writeFile(
     file,
@@ -156,7 +134,7 @@ export type SshForward = { port: number; clientPid: number; serverPid: number; s
 
 /** `ssh -L` to an sshd of our own, with a fresh key; ciphers as OpenSSH chooses them. */
 export async function startSshForward(directory: string, targetPort: number): Promise<SshForward> {
-  const [port, sshdPort] = [await freePort(), await freePort()]
+  const [port = 0, sshdPort = 0] = await freePorts(2)
   const [key, hostKey] = [join(directory, `ssh-${port}`), join(directory, `ssh-host-${port}`)]
   for (const file of [key, hostKey]) {
     const made = await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', file])
@@ -224,7 +202,7 @@ export type PgbouncerTarget = { port: number; user: string; password: string; da
 
 /** pgbouncer with TLS towards its clients, one server connection each as long as they stay (prepared statements need that). */
 export async function startPgbouncer(directory: string, target: PgbouncerTarget): Promise<RunningWay> {
-  const port = await freePort()
+  const [port = 0] = await freePorts(1)
   const [file, users, key] = ['ini', 'users', 'pem'].map((end) => join(directory, `pgbouncer-${port}.${end}`)) as [
     string,
     string,

@@ -1,13 +1,12 @@
 // The words and tables of a run: Markdown, which a terminal shows as well as a page does, and the JSON object. Pure.
 import { TABLES, type Row, type Sample, type Table, type TableId, type WayId } from './rows.ts'
-import { figuresOf, type Comparison, type RowFigures } from './statistics.ts'
+import { figuresOf, type Comparison, type RowFigures, type Spread } from './statistics.ts'
 import { judge, type Verdict } from './targets.ts'
 
 export type Run = {
   /** Of its start, ISO 8601. */
   date: string
   kind: 'full' | 'quick'
-  rounds: number
   /** What it ran on, by kind: processor, kernel, versions. No names of machines. */
   machine: Record<string, string>
   /** Peers that were not there, and why. */
@@ -41,10 +40,12 @@ export function toJson(run: Run): object {
 /** The tables for people. */
 export function toMarkdown(run: Run): string {
   const { samples, machine, leftOut, failures } = run
+  const [fewest, most] = roundsOf(samples)
   const kind = run.kind === 'quick' ? 'A quick run (--quick): short measurements, the most important rows. ' : ''
   const noise =
-    run.rounds > 1
-      ? `Medians of ${run.rounds} rounds; in brackets the smallest and largest of the rounds' comparisons: the noise.`
+    most > 1
+      ? `Medians of ${fewest === most ? most : `${fewest} to ${most}`} rounds; in brackets the smallest and largest of the ` +
+        'rounds’ comparisons; noise is how far Postern’s own rounds lie from their median.'
       : 'One round: nothing is known of the noise.'
   const sections = measuredTables(samples).map(([table, figures]) => tableText(table, figures))
   const lists = [
@@ -69,6 +70,17 @@ export function putInto(page: string, text: string): string {
   return `${page.slice(0, from + begin.length)}\n\n${text}\n\n${page.slice(to)}`
 }
 
+/** How many rounds the rows have: the fewest and the most. */
+function roundsOf(samples: readonly Sample[]): [number, number] {
+  const rounds = new Map<string, Set<number>>()
+  for (const { table, row, round } of samples) {
+    const key = `${table} ${row}`
+    rounds.set(key, (rounds.get(key) ?? new Set()).add(round))
+  }
+  const counts = [...rounds.values()].map(({ size }) => size)
+  return counts.length === 0 ? [0, 0] : [Math.min(...counts), Math.max(...counts)]
+}
+
 function measuredTables(samples: readonly Sample[]): [Table, RowFigures[]][] {
   return TABLES.flatMap((table) => {
     const rows = table.rows.map((row) => figuresOf(table, row, samples))
@@ -79,11 +91,15 @@ function measuredTables(samples: readonly Sample[]): [Table, RowFigures[]][] {
 
 function tableText(table: Table, figures: readonly RowFigures[]): string {
   const ways = (Object.keys(table.ways) as WayId[]).filter((way) => figures.some((one) => one.ways[way]))
-  const head = ['', 'unit', ...ways.map((way) => table.ways[way] ?? way), 'Postern / best peer', 'Postern / haproxy']
+  const head = [
+    ...['', 'unit', ...ways.map((way) => table.ways[way] ?? way)],
+    ...['noise', 'Postern / best peer', 'Postern / haproxy'],
+  ]
   const rows = figures.map(({ row, ways: values, bestPeer, against }) => [
     row.title,
     row.unit,
     ...ways.map((way) => (values[way] ? values[way].median.toFixed(digitsOf(row)) : '')),
+    noiseText(values.postern),
     bestPeer && against[bestPeer] ? `${comparisonText(against[bestPeer])} ${table.ways[bestPeer] ?? bestPeer}` : '',
     against.haproxy ? comparisonText(against.haproxy) : '',
   ])
@@ -97,6 +113,13 @@ function tableText(table: Table, figures: readonly RowFigures[]): string {
   ].join('\n\n')
 }
 
+/** How far the rounds lie from their median at most, in per cent of it. */
+function noiseText(spread: Spread | undefined): string {
+  if (!spread || spread.n < 2 || spread.median === 0) return ''
+  const furthest = Math.max(spread.max - spread.median, spread.median - spread.min)
+  return `±${Math.round((furthest / Math.abs(spread.median)) * 100)} %`
+}
+
 const digitsOf = (row: Row): number => row.digits
 
 function comparisonText({ kind, median, min, max, n }: Comparison): string {
@@ -106,7 +129,12 @@ function comparisonText({ kind, median, min, max, n }: Comparison): string {
 
 const signed = (value: number): string => (value < 0 ? `−${-value}` : `+${value}`)
 
-const TABLE_NAMES: Record<TableId, string> = { gateway: 'gateway', 'whole-way': 'whole way', 'proxy-tax': 'proxy tax' }
+const TABLE_NAMES: Record<TableId, string> = {
+  gateway: 'gateway',
+  'whole-way': 'whole way',
+  'proxy-tax': 'proxy tax',
+  neighbours: 'neighbours',
+}
 
 function targetText(verdicts: readonly Verdict[]): string {
   return grid(

@@ -27,6 +27,8 @@ export type Log = {
   samples: Sample[]
   failures: string[]
   progress: (text: string) => void
+  /** All that was measured up to here may be kept. */
+  roundIsOver: () => Promise<void>
   signal: AbortSignal
 }
 
@@ -39,7 +41,7 @@ export async function measureRounds({
   alsoOnOneCore,
   log,
 }: RoundsOptions): Promise<void> {
-  for (let round = 0; round < rounds; round++)
+  for (let round = 0; round < rounds; round++) {
     for (const measure of measures) {
       log.progress(`${table}, round ${round + 1} of ${rounds}: ${measure.id}`)
       const inOrder = round % 2 === 0 ? [...ways] : [...ways].reverse()
@@ -53,6 +55,8 @@ export async function measureRounds({
         await onOneCore([...pids, ...alsoOnOneCore], goOver)
       }
     }
+    await log.roundIsOver()
+  }
 }
 
 /** One measurement of one way into the log. */
@@ -68,6 +72,7 @@ export async function measureOnce(
   try {
     for (const [row, value] of Object.entries(await run())) log.samples.push({ table, row, way, round, value })
   } catch (error) {
+    log.signal.throwIfAborted()
     log.failures.push(
       `${table}, ${what}, ${way}, round ${round + 1}: ${error instanceof Error ? error.message : String(error)}`,
     )
@@ -82,7 +87,7 @@ export async function startWays(table: TableId, starters: Starters, log: Log): P
   for (const [id, start] of Object.entries(starters) as [WayId, () => Promise<RunningWay>][]) {
     log.signal.throwIfAborted()
     try {
-      ways.set(id, await start())
+      ways.set(id, await startAgain(start))
     } catch (error) {
       if (id === 'postern') {
         await stopWays(ways)
@@ -95,6 +100,9 @@ export async function startWays(table: TableId, starters: Starters, log: Log): P
   }
   return ways
 }
+
+/** Once more where it does not start: a port that was free may have been taken by somebody else a moment later. */
+export const startAgain = (start: () => Promise<RunningWay>): Promise<RunningWay> => start().catch(start)
 
 export async function stopWays(ways: ReadonlyMap<WayId, RunningWay>): Promise<void> {
   await Promise.allSettled([...ways.values()].map((way) => way.stop()))

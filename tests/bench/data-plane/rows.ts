@@ -3,7 +3,7 @@
 
 export type WayId =
   'direct' | 'postern' | 'postern-no-audit' | 'haproxy' | 'haproxy-128k' | 'stunnel' | 'ssh' | 'pgbouncer'
-export type TableId = 'gateway' | 'whole-way' | 'proxy-tax'
+export type TableId = 'gateway' | 'whole-way' | 'proxy-tax' | 'neighbours'
 
 export type Row = {
   id: string
@@ -81,6 +81,21 @@ const PGBENCH: readonly { id: string; title: string }[] = [
   { id: 'reconnect-8', title: 'reconnecting, 8 clients' },
 ]
 
+/** p99 alone, p99 beside each, and how many times the one alone that is. */
+function besideRows(id: string, title: string, neighbours: Record<string, string>): Row[] {
+  const row = { unit: 'µs', better: 'lower', digits: 0 } as const
+  return [
+    { ...row, id: `${id}-alone`, title: `${title} alone, p99` },
+    ...Object.entries(neighbours).flatMap(([neighbour, beside]): Row[] => [
+      { ...row, id: `${id}-${neighbour}`, title: `… beside ${beside}` },
+      {
+        ...{ id: `${id}-${neighbour}-times`, unit: '× alone', better: 'lower', digits: 1 },
+        title: `${title} beside ${beside}, p99`,
+      },
+    ]),
+  ]
+}
+
 export const TABLES: readonly Table[] = [
   {
     id: 'gateway',
@@ -133,6 +148,20 @@ export const TABLES: readonly Table[] = [
         { id: `${id}-cpu`, title: '… CPU', unit: 'µs/transaction', better: 'lower', digits: 0, ...shown },
       ]
     }),
+  },
+  {
+    id: 'neighbours',
+    title: 'Beside heavy neighbours',
+    about:
+      'Round trips of one connection while another one of the same way is as busy as it can be: one byte there and back beside a ' +
+      'download and an upload (the ways of “The whole way”), and pgbench -S with one client beside a COPY out and in (the ways of ' +
+      '“The proxy tax”; direct is TCP in the first, TLS in the second). What two busy cores cost anybody is what direct and ' +
+      'haproxy show.',
+    ways: { direct: 'direct', postern: 'Postern', haproxy: 'haproxy pair' },
+    rows: [
+      ...besideRows('ping', '1 byte there and back', { down: 'a download', up: 'an upload' }),
+      ...besideRows('select', 'select', { 'copy-out': 'a COPY out', 'copy-in': 'a COPY in' }),
+    ],
   },
 ]
 

@@ -34,6 +34,12 @@ const TARGETS: readonly Target[] = [
     way: 'direct',
     atMost: 250,
   })),
+  ...['ping-down', 'ping-up', 'select-copy-out', 'select-copy-in'].map((pair): Target => ({
+    table: 'neighbours',
+    row: `${pair}-times`,
+    measure: 'absolute',
+    atMost: 3,
+  })),
 ]
 
 function againstHaproxy(table: TableId, row: string, bound: { atLeast: number } | { atMost: number }): Target {

@@ -28,7 +28,6 @@ function figures(table: TableId, row: string, ways: Parameters<typeof samplesOf>
 const runOf = (samples: Sample[], more: Partial<Run> = {}): Run => ({
   date: '2026-11-22T10:00:00.000Z',
   kind: 'full',
-  rounds: 3,
   machine: { processor: 'some, 2 cores' },
   leftOut: [],
   failures: [],
@@ -110,8 +109,9 @@ describe('npm run bench: the report', () => {
   it('shows medians, the ratio with its noise, peers that were left out and what failed', () => {
     const text = toMarkdown(runOf(samples, { leftOut: ['stunnel is not installed'], failures: ['idle, ssh: gone'] }))
     expect(text).toMatch(
-      /^\| upload, 1 connection +\| MB\/s \| 900 +\| 110 +\| 100 +\| 1\.10 \[0\.90 … 1\.30\] haproxy \|/m,
+      /^\| upload, 1 connection +\| MB\/s \| 900 +\| 110 +\| 100 +\| ±18 % \| 1\.10 \[0\.90 … 1\.30\] haproxy \|/m,
     )
+    expect(text).toContain('Medians of 2 rounds')
     expect(text).toContain('- stunnel is not installed')
     expect(text).toContain('- idle, ssh: gone')
     expect(text).not.toContain('The proxy tax')
@@ -146,6 +146,7 @@ describe('npm run bench: its parts', () => {
 
   it('--help loads everything that a run needs and names the options', async () => {
     const { stdout } = await promisify(execFile)(process.execPath, [join(import.meta.dirname, 'run.ts'), '--help'])
-    for (const option of ['--quick', '--json', '--markdown', '--install-peers']) expect(stdout).toContain(option)
+    const options = ['--quick', '--json', '--markdown', '--anyway', '--save', '--from', '--install-peers']
+    for (const option of options) expect(stdout).toContain(option)
   })
 })

@@ -1,13 +1,15 @@
 // The load of the benchmark, against a port of this machine that leads to upstream.c. Compiled and run by native-programs.ts:
 //     loadgen PORT DIRECTORY|- MODE ARGUMENTS
 // With a DIRECTORY (client.pem, ca.pem) it speaks TLS itself, a full handshake each; with - it speaks to a gateway. Modes:
-//     up|down CONNECTIONS BYTES      BYTES over each connection at once; the connections stand before the clock starts
-//     ping COUNT                     one byte there and back, one after the other, on one connection
+//     up|down CONNECTIONS BYTES      BYTES over each connection at once; the connections stand before the clock starts, which it
+//                                    says on its standard error
+//     ping COUNT [MS]                one byte there and back, one after the other, on one connection; at most that long
 //     connect AT_ONCE MS PAUSE_US    new connection, one byte there and back, close; that long, pausing in between
 //     beside-up|beside-down BULKS MS the same byte for that long, beside so many connections that carry as much as they can
 //     idle CONNECTIONS               opens them, says so, keeps them until its input ends
 // Prints one JSON line: seconds, bytes, count, failures, p50 and p99 in microseconds, as far as the mode knows them.
 #define _GNU_SOURCE
+#include <math.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
@@ -211,16 +213,17 @@ int main(int count, char **arguments) {
     for (int at = 0; at < first; at++) pthread_create(threads + at, NULL, bulk, NULL);
     pthread_barrier_wait(&barrier);
     double start = seconds_now();
+    fputs("moving\n", stderr);
     pthread_barrier_wait(&barrier);
     double seconds = seconds_now() - start;
     for (int at = 0; at < first; at++) pthread_join(threads[at], NULL);
     printf("{\"seconds\":%.4f,\"bytes\":%lu,\"failures\":%d}\n", seconds, (unsigned long)(bytes_each * first), failures);
   } else if (!strcmp(mode, "ping") && first <= SAMPLES_MAX) {
     struct connection c;
-    double begin = seconds_now();
+    double begin = seconds_now(), end = count > 5 ? begin + atol(arguments[5]) / 1e3 : INFINITY;
     int is_good = open_connection(&c) && echo_byte(&c, 1);
-    for (long warm = first / 10; is_good && warm > 0; warm--) is_good = echo_byte(&c, 0);
-    for (; is_good && sample_count < first; sample_count++) {
+    for (long warm = first / 10; is_good && warm > 0 && seconds_now() < end; warm--) is_good = echo_byte(&c, 0);
+    for (; is_good && sample_count < first && (sample_count == 0 || seconds_now() < end); sample_count++) {
       double start = seconds_now();
       is_good = echo_byte(&c, 0);
       samples[sample_count] = (seconds_now() - start) * 1e6;

@@ -1,0 +1,129 @@
+// The whole way where a connection does not have a tunnel to itself, as it has by default: a TLS connection of its own, as clients dial
+// that know no tunnels, and a stream among others in tunnels that are all taken. Everything real: client code, gateway and core,
+// TLS, access server, engine for tcp, service.
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { createConnection, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { linkOf } from '../../link/link.ts'
+import { ALICE, startCluster, type TestCluster } from '../support/cluster.ts'
+import { DirectPerson, trustOf } from '../support/direct-person.ts'
+import {
+  breaksOffAsAReset,
+  carriesBulkBothWays,
+  GB,
+  goesAtAnyPace,
+  halfClosesInAllOrders,
+  MB,
+} from '../support/path-behaviour.ts'
+import type { Ends, Path } from '../support/pumped-paths.ts'
+import { TcpService } from '../support/tcp-service.ts'
+
+const TIMEOUT_MS = 300_000
+/** Two for each tunnel that a gateway has at most, so that none is left for one connection alone. */
+const IDLE_CONNECTIONS = 32
+/** ESTABLISHED in /proc/net/tcp (Linux, include/net/tcp_states.h). */
+const ESTABLISHED = '01'
+
+let cluster: TestCluster
+let service: TcpService
+let direct: Server
+let gatewayPort: number
+const open: Socket[] = []
+
+beforeAll(async () => {
+  service = await new TcpService().start()
+  cluster = await startCluster()
+  await cluster.apply(`
+kind: resource
+name: bulk
+protocol: tcp
+address: 127.0.0.1:${service.port}
+---
+{ kind: role, name: bulk, allow: [{ resources: [bulk], accounts: [tcp] }] }
+---
+{ kind: grant, user: alice, role: bulk }
+`)
+  const signal = AbortSignal.timeout(60_000)
+  const person = await DirectPerson.logIn(await trustOf(cluster), ALICE, signal)
+  const certificate = await person.route('bulk', 'tcp', 'tcp', signal)
+  // What a gateway does with a connection once it is let in, without tunnels.
+  direct = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    const here = linkOf(socket)
+    person.dial(certificate, 'tcp', AbortSignal.timeout(30_000)).then(
+      ({ link }) => here.pumpTo(link),
+      () => here.reset(),
+    )
+  })
+  direct.listen(0, '127.0.0.1')
+  await once(direct, 'listening')
+  const home = await cluster.newHome()
+  await cluster.login(home)
+  gatewayPort = (await cluster.open(home, 'bulk')).port
+}, 180_000)
+afterEach(() => {
+  for (const socket of open.splice(0)) socket.destroy()
+})
+afterAll(async () => {
+  direct.close()
+  await cluster.close()
+  await service.stop()
+})
+
+/** Both ends of a new connection through a port. */
+async function connect(port: number): Promise<Ends> {
+  const arrived = new Promise<Socket>((resolve) => (service.serve = resolve))
+  const near = createConnection({ host: '127.0.0.1', port, allowHalfOpen: true, noDelay: true })
+  near.on('error', () => undefined)
+  const far = await arrived
+  far.setNoDelay(true)
+  open.push(near, far)
+  return { near, far, resetNear: () => void near.resetAndDestroy(), resetFar: () => void far.resetAndDestroy() }
+}
+
+/** TLS connections that the access server has now. */
+const connectionsOfServer = (): number => {
+  const local = `:${cluster.port.toString(16).toUpperCase().padStart(4, '0')}`
+  return readFileSync('/proc/net/tcp', 'utf8')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([, address, , state]) => address?.endsWith(local) && state === ESTABLISHED).length
+}
+
+async function fillTunnels(): Promise<void> {
+  for (let at = 0; at < IDLE_CONNECTIONS; at++) await connect(gatewayPort)
+  expect(connectionsOfServer()).toBeLessThan(IDLE_CONNECTIONS)
+}
+
+type Way = { path: Path; prepare?: () => Promise<void>; bytes: number; seed: number }
+const ways: [string, Way][] = [
+  ['a TLS connection of its own', { path: () => connect((direct.address() as AddressInfo).port), bytes: GB, seed: 51 }],
+  // A gigabyte in frames goes in a-gigabyte-each-way-….
+  ['a tunnel that it shares', { path: () => connect(gatewayPort), prepare: fillTunnels, bytes: 200 * MB, seed: 61 }],
+]
+
+describe.each(ways)('the whole way over %s', (_, { path, prepare, bytes, seed }) => {
+  it(`G1: ${bytes / MB} MB each way at once, with readers that rest`, { timeout: TIMEOUT_MS }, async () => {
+    await prepare?.()
+    await carriesBulkBothWays(await path(), bytes, seed)
+  })
+
+  it('G1: slow readers and slow writers on both ends', { timeout: TIMEOUT_MS }, async () => {
+    await prepare?.()
+    await goesAtAnyPace(path, seed + 2)
+  })
+
+  it('G1: an end is a half-close in all four orders', { timeout: TIMEOUT_MS }, async () => {
+    await prepare?.()
+    await halfClosesInAllOrders(path)
+  })
+
+  it.each(['near', 'far'] as const)(
+    'G1: a reset of the %s end in the middle of a transfer is a reset on the other',
+    { timeout: TIMEOUT_MS },
+    async (side) => {
+      await prepare?.()
+      await breaksOffAsAReset(path, side)
+    },
+  )
+})
