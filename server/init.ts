@@ -59,7 +59,7 @@ export async function initialise(config: ServerConfig, { now }: { now: Clock }):
       await writeCaFile(config.dataDir, authority.serverCaPem)
       return {
         cluster: config.cluster,
-        address: `${reachableHost(config.listen.host)}:${config.listen.port}`,
+        address: `${reachableHost(config)}:${config.listen.port}`,
         fingerprint: authority.fingerprint,
         caFile,
         setupCode: setup.code.reveal(),
@@ -109,6 +109,9 @@ async function claimSqliteFile(config: ServerConfig, file: string, files: string
   files.push(file, `${file}-wal`, `${file}-shm`)
 }
 
-/** An address that listens everywhere is reached at localhost from here. */
-const reachableHost = (host: string): string =>
-  host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host
+/** Where clients find the server: under a name that its certificate has. One that listens everywhere is reached at localhost from here. */
+function reachableHost({ listen: { host }, serverNames }: ServerConfig): string {
+  const here = host === '0.0.0.0' || host === '::' ? 'localhost' : host
+  const name = serverNames.includes(here) ? here : (serverNames[0] ?? here)
+  return name.includes(':') ? `[${name}]` : name
+}

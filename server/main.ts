@@ -61,7 +61,7 @@ settingsFlags(program.command('init'))
         `Setup code     ${made.setupCode}   (once: it makes the first administrator)`,
         '',
         'Next: start the server, then make the first administrator:',
-        '  postern server start',
+        `  postern server start${startFlags(flags)}`,
         `  postern login ${made.address} --user NAME --ca-pin ${made.fingerprint} --setup-code ${made.setupCode}`,
       ].join('\n'),
     )
@@ -135,6 +135,10 @@ program
     print(`${flags.to} is a copy of the store. The master key is not in it: keep ${config.masterKeyFile} elsewhere.`)
   })
 
+/** What `start` needs to find what this `init` has made. */
+const startFlags = ({ config, data }: Flags): string =>
+  (config === undefined ? '' : ` --config ${config}`) + (data === undefined ? '' : ` --data ${data}`)
+
 /** One process has all roles for now: anything else would silently lack what it was asked to leave out. */
 function requireAllRoles(text: string): void {
   const roles = text.split(',').map((role) => role.trim())
@@ -153,6 +157,11 @@ function requireAllRoles(text: string): void {
 function print(text: string): void {
   process.stdout.write(`${text}\n`)
 }
+
+// Whoever reads our output may have read enough (`postern server --help | head`).
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === 'EPIPE' ? 0 : 1)
+})
 
 try {
   await program.parseAsync()

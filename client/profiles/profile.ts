@@ -14,14 +14,8 @@ import type { HeardTrust } from '../cluster/trust-news.ts'
 import { SingleFlight } from '../renewal/single-flight.ts'
 import { MachineRun, type NoteStep } from '../state-machine.ts'
 import type { KeyProtection } from './key-protection.ts'
-import {
-  removeProfileFiles,
-  removeUserCertificate,
-  writeProfileFile,
-  writeUserCertificate,
-  type StoredProfile,
-  type UserCertificate,
-} from './profile-file.ts'
+import type { StoredProfile, UserCertificate } from './profile-file.ts'
+import { ProfileRecord } from './profile-record.ts'
 import { expiringWithinMs, PROFILE_MACHINE, timeLeft, type ProfileFacts, type ProfileState } from './profile-state.ts'
 
 /** Answers of the server come sooner or later by a little: only more than that is news of its clock, in ms. */
@@ -34,18 +28,14 @@ export class Profile {
   readonly clock: ServerClock
   /** Whether its server knows tunnels, as far as gateways have found out. */
   readonly tunnelSupport = unknownTunnelSupport()
-  readonly #dir: string
-  readonly #keys: KeyProtection
+  readonly #record: ProfileRecord
   readonly #now: () => number
   readonly #onChanged: (profile: Profile) => void
   readonly #states: MachineRun<ProfileState, ProfileFacts, string>
   readonly #askingTime = new SingleFlight<unknown>()
   readonly #onCertificateAged: (profile: Profile) => void
   readonly #onProblem: (text: string, cause: unknown) => void
-  /** The last write of the profile's files: each starts from what the one before it left. */
-  #storing: Promise<unknown> = Promise.resolve()
   #couldNotStoreCas = false
-  #stored: StoredProfile
   #certificate: UserCertificate | undefined
   #loginsUnderWay = 0
   #isEnded = false
@@ -53,7 +43,6 @@ export class Profile {
   #isOver = false
   /** Why the server refuses this person. */
   #refusal: PosternError | undefined
-  #isRemoved = false
   #isOffline = false
   #isLive = false
   #resourcesVersion = 0
@@ -72,10 +61,8 @@ export class Profile {
     onProblem: (text: string, cause: unknown) => void
   }) {
     this.name = options.stored.profile
-    this.#dir = options.dir
-    this.#keys = options.keys
+    this.#record = new ProfileRecord(options)
     this.#now = options.now
-    this.#stored = options.stored
     this.#certificate = options.certificate
     this.#onChanged = options.onChanged
     this.#onCertificateAged = options.onCertificateAged
@@ -90,6 +77,10 @@ export class Profile {
       },
     }
     this.#states = new MachineRun(PROFILE_MACHINE, this.#facts, options.noteStep)
+  }
+
+  get #stored(): StoredProfile {
+    return this.#record.stored
   }
 
   get cluster(): Cluster {
@@ -247,9 +238,9 @@ export class Profile {
   /** Publishes a login that has succeeded, stored first: what a host is told must survive a crash. */
   async signIn(signing: Signing): Promise<void> {
     const { certificate, ...person } = signing
-    await this.#inTurn(async () => {
-      await writeUserCertificate(this.#dir, this.name, certificate, this.#keys)
-      await this.#write({ ...person, clockOffsetMs: this.clock.offsetMs(), usedAtMs: this.#now() })
+    await this.#record.inTurn(async () => {
+      await this.#record.writeCertificate(certificate)
+      await this.#record.write({ ...person, clockOffsetMs: this.clock.offsetMs(), usedAtMs: this.#now() })
       this.#certificate = certificate
       this.#isEnded = false
       this.#isOver = false
@@ -264,9 +255,9 @@ export class Profile {
    * @returns whether it took the place of `current`
    */
   replaceCertificate(current: UserCertificate, fresh: UserCertificate): Promise<boolean> {
-    return this.#inTurn(async () => {
+    return this.#record.inTurn(async () => {
       if (!this.#presents(current)) return false
-      await writeUserCertificate(this.#dir, this.name, fresh, this.#keys)
+      await this.#record.writeCertificate(fresh)
       // Logged out while it was written: that removes the file after this.
       if (!this.#presents(current)) return false
       this.#certificate = fresh
@@ -281,34 +272,31 @@ export class Profile {
     this.#isOver = false
     this.#refusal = undefined
     this.#changed()
-    await this.#inTurn(() => removeUserCertificate(this.#dir, this.name))
+    await this.#record.removeCertificate()
   }
 
   /** The person turns to it: it is the current profile from now on. */
   async use(): Promise<void> {
-    await this.#store({ usedAtMs: this.#now() })
+    await this.#record.store({ usedAtMs: this.#now() })
     this.#changed()
   }
 
   /** What the server says of its identity provider; stored where it is news, so that the next login dialog has the button at once. */
   async learnSso(sso: StoredProfile['sso']): Promise<void> {
     if (sso?.name === this.#stored.sso?.name) return
-    await this.#store({ sso })
+    await this.#record.store({ sso })
     this.#onChanged(this)
   }
 
   /** Forgets the login and removes the files. */
   async remove(): Promise<void> {
     await this.signOut()
-    await this.#inTurn(() => {
-      this.#isRemoved = true
-      return removeProfileFiles(this.#dir, this.name)
-    })
+    await this.#record.remove()
   }
 
   /** Another address or CA for this cluster, on the person's word. Another CA takes the login of the old one with it. */
   async trust(address: string, caPems: readonly string[], isOtherCa: boolean): Promise<void> {
-    await this.#store({ address, caPems, usedAtMs: this.#now() })
+    await this.#record.store({ address, caPems, usedAtMs: this.#now() })
     this.#changed()
     if (isOtherCa) await this.signOut()
   }
@@ -352,31 +340,11 @@ export class Profile {
     this.#onChanged(this)
   }
 
-  /** Writes of the profile's files one at a time, so that none undoes another. */
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#storing.then(work)
-    this.#storing = turn.catch(() => undefined)
-    return turn
-  }
-
-  #store(change: Partial<StoredProfile>): Promise<void> {
-    return this.#inTurn(() => this.#write(change))
-  }
-
-  /** Stores a change of what is stored now, then publishes it in one assignment. In turn only. */
-  async #write(change: Partial<StoredProfile>): Promise<void> {
-    // An answer that was under way must not bring the files back.
-    if (this.#isRemoved) return
-    const stored = { ...this.#stored, ...change }
-    await writeProfileFile(this.#dir, stored)
-    this.#stored = stored
-  }
-
   /** Trusts the CAs that the server names over a verified connection, and those only, from the next connection on (C7). */
   async #trustAsTold(caPems: readonly string[]): Promise<void> {
     if (caPems.join() === this.#stored.caPems.join()) return
     try {
-      await this.#store({ caPems })
+      await this.#record.store({ caPems })
       this.#couldNotStoreCas = false
       this.#onChanged(this)
     } catch (error) {

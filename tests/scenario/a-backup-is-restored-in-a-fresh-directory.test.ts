@@ -81,7 +81,7 @@ it('S9, R5, C1: what was backed up while a session ran is there again, and the s
   }
 })
 
-it('E3: a backup of a server that is stopped works too, and leaves nothing beside the store', async () => {
+it('E3: a backup of a server that is stopped works too, and it starts again', async () => {
   await cluster.server().stop()
   const copy = join(cluster.directory, 'cold.sqlite')
   const backup = await server('backup', '--config', join(cluster.directory, 'server.yaml'), '--to', copy)

@@ -34,6 +34,11 @@ it('makes everything, closed to others, and hands out what the next step needs',
   await store.close()
 })
 
+it('E3: names an address that its certificate has', async () => {
+  const made = await initialise({ ...config, serverNames: ['db.example.com', '10.0.0.7'] }, { now })
+  expect(made.address).toBe('db.example.com:3443')
+})
+
 it('refuses to run twice, and touches nothing then', async () => {
   await initialise(config, { now })
   const before = await readFile(config.masterKeyFile)
