@@ -1,6 +1,6 @@
 // The fast way of bytes from one socket to another, TCP or TLS, in one direction. Node makes a buffer for every read of a socket
 // and, over TLS, one for each record; here the system reads into memory that is kept, and what was read goes out in one write.
-// Called by link.ts alone, which takes plain streams where this says no (carryFast).
+// Called by carry.ts alone, which takes plain streams where this says no (carryFast).
 //
 // How: a socket that is made with the documented option `onread` reads into the buffers that it is given. One that was accepted,
 // or read from before, takes no options any more; but all that the option does is to set three fields of the socket and to tell
@@ -15,6 +15,7 @@
 import { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { Duplex } from 'node:stream'
+import type { Flow, Tap } from './stream-pump.ts'
 
 /** A connection begins with this, and has it again after a silence, in bytes: most carry a few hundred at a time. */
 const FIRST_BYTES = 4 * 1024
@@ -30,15 +31,15 @@ const SILENCE_MS = 10_000
 /**
  * Carries everything from `from` to `to` from now on, with back-pressure: first what `from` holds, last its end as a half-close.
  * Errors are the streams' own, and the caller's to see.
- * @param count is told of every piece that was read, in bytes
- * @returns false, with nothing done, where plain streams have to do it
+ * @returns undefined, with nothing done, where plain streams have to do it
  */
-export function carryFast(from: Duplex, to: Duplex, count: (bytes: number) => void): boolean {
-  if (!(from instanceof Socket) || !(to instanceof Socket)) return false
+export function carryFast(from: Duplex, to: Duplex, tap: Tap): Flow | undefined {
+  if (!(from instanceof Socket) || !(to instanceof Socket)) return undefined
   const seat = seatOf(from)
-  if (!seat) return false
-  new OneWay(from, to, seat, count).begin()
-  return true
+  if (!seat) return undefined
+  const one = new OneWay(from, to, seat, tap)
+  one.begin()
+  return one
 }
 
 /** Memory that is read into from front to back, and lent to writes. */
@@ -63,11 +64,17 @@ class Slot {
     return this.filled === this.bytes.length
   }
 
-  /** Writes what was read into it. It is lent then until #onFree, unless the system took everything at once. */
-  writeTo(to: Socket): void {
-    this.#writes += 1
-    to.write(this.bytes.subarray(this.written, this.filled), this.#onWritten)
+  /** What was read into it and not taken yet. */
+  take(): Buffer {
+    const piece = this.bytes.subarray(this.written, this.filled)
     this.written = this.filled
+    return piece
+  }
+
+  /** Writes a part of its memory. It is lent then until #onFree, unless the system took everything at once. */
+  write(piece: Buffer, to: Socket): void {
+    this.#writes += 1
+    to.write(piece, this.#onWritten)
     this.isLent = to.writableLength > 0
   }
 
@@ -79,11 +86,11 @@ class Slot {
   }
 }
 
-class OneWay {
+class OneWay implements Flow {
   readonly #from: Socket
   readonly #to: Socket
   readonly #seat: Seat
-  readonly #count: (bytes: number) => void
+  readonly #tap: Tap
   readonly #gatheredBytes: number
   /** Of the next slot, in bytes. */
   #size = FIRST_BYTES
@@ -91,15 +98,18 @@ class OneWay {
   #slot: Slot
   #free: Slot | undefined
   #isTurnAwaited = false
+  /** Too much waits to be written. */
   #isStopped = false
+  #isHeld = false
+  #isDropping = false
   /** The most that was written at once since the last look, in bytes. */
   #most = 0
 
-  constructor(from: Socket, to: Socket, seat: Seat, count: (bytes: number) => void) {
+  constructor(from: Socket, to: Socket, seat: Seat, tap: Tap) {
     this.#from = from
     this.#to = to
     this.#seat = seat
-    this.#count = count
+    this.#tap = tap
     // TCP brings all that there is at once.
     this.#gatheredBytes = from instanceof TLSSocket ? GATHERED_BYTES : Number.POSITIVE_INFINITY
     this.#slot = new Slot(this.#size, this.#onFree)
@@ -115,19 +125,39 @@ class OneWay {
     // What the stream holds; and everything, should a Node ever pass over the fields that were just set.
     from.on('data', this.#onStreamed)
     while (from.read() !== null);
-    if (!this.#isStopped) from.resume()
+    this.#resume()
+  }
+
+  hold(): void {
+    this.#isHeld = true
+    this.#from.pause()
+  }
+
+  release(): void {
+    if (!this.#isHeld) return
+    this.#isHeld = false
+    if (!this.#isStopped && this.#flush()) this.#from.resume()
+  }
+
+  drop(): void {
+    this.#isDropping = true
+    this.#isHeld = this.#isStopped = false
+    this.#resume()
+  }
+
+  #resume(): void {
+    if (!this.#isStopped && !this.#isHeld) this.#from.resume()
   }
 
   /** `size` bytes were read into the slot. @returns false to stop reading */
   readonly #onRead = (size: number): boolean => {
-    this.#count(size)
     const slot = this.#slot
     slot.filled += size
     if (slot.isFull) {
       this.#grow(slot.bytes.length * 4)
       return this.#flush()
     }
-    if (this.#isStopped) return false
+    if (this.#isStopped || this.#isHeld) return false
     if (size < this.#gatheredBytes) return this.#flush()
     if (!this.#isTurnAwaited) {
       this.#isTurnAwaited = true
@@ -148,20 +178,28 @@ class OneWay {
 
   readonly #onTurnEnds = (): void => {
     this.#isTurnAwaited = false
-    if (!this.#isStopped && !this.#flush()) this.#from.pause()
+    if (!this.#isStopped && !this.#isHeld && !this.#flush()) this.#from.pause()
   }
 
   /** Writes what there is. @returns false to stop reading */
   #flush(): boolean {
     const slot = this.#slot
-    if (this.#to.destroyed) {
+    if (this.#to.destroyed || this.#isDropping) {
       slot.written = slot.filled
-      return false
+      return this.#isDropping
     }
     this.#most = Math.max(this.#most, slot.filled - slot.written)
-    if (slot.filled > slot.written) slot.writeTo(this.#to)
-    this.#isStopped = this.#to.writableLength >= STOP_BYTES
-    return !this.#isStopped
+    if (slot.filled > slot.written) {
+      const piece = this.#tap.pass(slot.take())
+      if (piece.length > 0) slot.write(piece, this.#to)
+    }
+    this.#isStopped = this.#isTooMuch()
+    return !this.#isStopped && !this.#isHeld
+  }
+
+  /** Asked after the tap too, which may have ended it. */
+  #isTooMuch(): boolean {
+    return !this.#isDropping && this.#to.writableLength >= STOP_BYTES
   }
 
   #grow(size: number): void {
@@ -181,21 +219,25 @@ class OneWay {
   }
 
   readonly #goOn = (): void => {
-    if (this.#isStopped && this.#to.writableLength < STOP_BYTES && this.#flush()) this.#from.resume()
+    if (!this.#isStopped || this.#isTooMuch()) return
+    this.#isStopped = false
+    // What is held back is not written either: its time comes with the release.
+    if (!this.#isHeld && this.#flush()) this.#from.resume()
   }
 
   readonly #onStreamed = (chunk: Buffer): void => {
-    this.#count(chunk.length)
+    if (this.#isDropping) return
     this.#flush()
-    this.#to.write(chunk, this.#goOn)
-    if (this.#to.writableLength < STOP_BYTES) return
+    const piece = this.#tap.pass(chunk)
+    if (piece.length > 0) this.#to.write(piece, this.#goOn)
+    if (!this.#isTooMuch()) return
     this.#isStopped = true
     this.#from.pause()
   }
 
   readonly #onEnd = (): void => {
     this.#flush()
-    this.#to.end()
+    if (!this.#isDropping) this.#tap.ended()
   }
 
   /** Makes the buffers small again if they were not needed since the last look. @returns whether they are small */
