@@ -21,10 +21,15 @@ import type { Flow, Tap } from './stream-pump.ts'
 const FIRST_BYTES = 4 * 1024
 /** Measured, plain to TLS: 64 KiB cost 1.01, 256 KiB 0.68, 1 MiB 0.67 s of CPU for a gigabyte. */
 const MOST_BYTES = 256 * 1024
-/** A record of TLS of at least so many bytes is probably one of many: they are gathered until the turn of the event loop ends. */
-const GATHERED_BYTES = 4 * 1024
+/** A read of at least so many bytes is probably one of many; records of TLS are gathered until the turn of the event loop ends. */
+const BIG_READ_BYTES = 4 * 1024
 /** Reading stops while so many bytes wait to be written; a few hundred do not stop it, which costs more than to go on. */
 const STOP_BYTES = 64 * 1024
+/**
+ * Reading stops for the rest of a turn of the event loop after so many bytes of big reads: libuv would read up to 32 times from a
+ * socket that has more before any other gets a turn. A few hundred microseconds of one connection are what others may wait for.
+ */
+const TURN_BYTES = 256 * 1024
 /** Big buffers that were not needed for that long are given back, in ms. */
 const SILENCE_MS = 10_000
 
@@ -41,6 +46,8 @@ export function carryFast(from: Duplex, to: Duplex, tap: Tap): Flow | undefined 
   one.begin()
   return one
 }
+
+const NOTHING = Buffer.alloc(0)
 
 /** Memory that is read into from front to back, and lent to writes. */
 class Slot {
@@ -71,10 +78,19 @@ class Slot {
     return piece
   }
 
-  /** Writes a part of its memory. It is lent then until #onFree, unless the system took everything at once. */
+  /**
+   * Writes a part of its memory. It is lent then until #onFree, unless the system took everything at once: TCP nearly always does,
+   * and a write that nobody waits for costs Node less. TLS never does.
+   */
   write(piece: Buffer, to: Socket): void {
+    if (to instanceof TLSSocket) to.write(piece, this.#onWritten)
+    else {
+      to.write(piece)
+      if (to.writableLength === 0) return
+      // Done when everything before it is.
+      to.write(NOTHING, this.#onWritten)
+    }
     this.#writes += 1
-    to.write(piece, this.#onWritten)
     this.isLent = to.writableLength > 0
   }
 
@@ -97,7 +113,11 @@ class OneWay implements Flow {
   /** What is read into: the handle has the address of its rest, and learns of another only where #next is asked. */
   #slot: Slot
   #free: Slot | undefined
+  /** Memory that the handle has the beginning of. */
+  #offered: Buffer | undefined
   #isTurnAwaited = false
+  /** Of big reads, in this turn. */
+  #turnBytes = 0
   /** Too much waits to be written. */
   #isStopped = false
   #isHeld = false
@@ -111,7 +131,7 @@ class OneWay implements Flow {
     this.#seat = seat
     this.#tap = tap
     // TCP brings all that there is at once.
-    this.#gatheredBytes = from instanceof TLSSocket ? GATHERED_BYTES : Number.POSITIVE_INFINITY
+    this.#gatheredBytes = from instanceof TLSSocket ? BIG_READ_BYTES : Number.POSITIVE_INFINITY
     this.#slot = new Slot(this.#size, this.#onFree)
   }
 
@@ -121,7 +141,8 @@ class OneWay implements Flow {
     if (from.readableEnded) process.nextTick(this.#onEnd)
     else from.once('end', this.#onEnd)
     from.once('close', () => overlook(this))
-    takeSeat(this.#seat, from, this.#slot.bytes, this.#next, this.#onRead)
+    this.#offered = this.#slot.bytes
+    takeSeat(this.#seat, from, this.#offered, this.#next, this.#onRead)
     // What the stream holds; and everything, should a Node ever pass over the fields that were just set.
     from.on('data', this.#onStreamed)
     while (from.read() !== null);
@@ -153,32 +174,43 @@ class OneWay implements Flow {
   readonly #onRead = (size: number): boolean => {
     const slot = this.#slot
     slot.filled += size
+    if (size >= BIG_READ_BYTES) this.#countTurn(size)
     if (slot.isFull) {
       this.#grow(slot.bytes.length * 4)
-      return this.#flush()
+      return this.#flush() && this.#turnBytes < TURN_BYTES
     }
     if (this.#isStopped || this.#isHeld) return false
-    if (size < this.#gatheredBytes) return this.#flush()
-    if (!this.#isTurnAwaited) {
-      this.#isTurnAwaited = true
-      setImmediate(this.#onTurnEnds)
-    }
-    return true
+    if (size < this.#gatheredBytes && !this.#flush()) return false
+    return this.#turnBytes < TURN_BYTES
   }
 
-  /** Where the next read goes; asked after each one. Never without room: a slot that is full was written. */
-  readonly #next = (): Buffer => {
+  #countTurn(size: number): void {
+    this.#turnBytes += size
+    if (this.#isTurnAwaited) return
+    this.#isTurnAwaited = true
+    setImmediate(this.#onTurnEnds)
+  }
+
+  /** Where the next read goes, undefined: where the last one went. Asked after each. Never without room: a full slot was written. */
+  readonly #next = (): Buffer | undefined => {
     const slot = this.#slot
     if (slot.written === slot.filled) {
       if (slot.isLent || slot.bytes.length < this.#size) this.#takeSlot()
       this.#slot.written = this.#slot.filled = 0
     }
-    return this.#slot.bytes.subarray(this.#slot.filled)
+    const { bytes, filled } = this.#slot
+    if (this.#offered === bytes && filled === 0) return undefined
+    this.#offered = filled === 0 ? bytes : undefined
+    return filled === 0 ? bytes : bytes.subarray(filled)
   }
 
   readonly #onTurnEnds = (): void => {
     this.#isTurnAwaited = false
-    if (!this.#isStopped && !this.#isHeld && !this.#flush()) this.#from.pause()
+    const isPaused = this.#turnBytes >= TURN_BYTES
+    this.#turnBytes = 0
+    if (this.#isStopped || this.#isHeld) return
+    if (!this.#flush()) this.#from.pause()
+    else if (isPaused) this.#from.resume()
   }
 
   /** Writes what there is. @returns false to stop reading */
@@ -247,7 +279,8 @@ class OneWay implements Flow {
     if (isNeeded) return false
     this.#size = FIRST_BYTES
     this.#takeSlot()
-    offer(this.#seat, this.#from, this.#slot.bytes)
+    this.#offered = this.#slot.bytes
+    offer(this.#seat, this.#from, this.#offered)
     return true
   }
 }
@@ -295,7 +328,7 @@ function takeSeat(
   seat: Seat,
   socket: Socket,
   first: Buffer,
-  next: () => Buffer,
+  next: () => Buffer | undefined,
   onRead: (size: number) => boolean,
 ): void {
   Reflect.set(socket, seat.kBufferGen, next)
