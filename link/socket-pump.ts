@@ -2,10 +2,7 @@
 // and, over TLS, one for each record; here the system reads into memory that is kept, and what was read goes out in one write.
 // Called by carry.ts alone, which takes plain streams where this says no (carryFast).
 //
-// How: a socket that is made with the documented option `onread` reads into the buffers that it is given. One that was accepted,
-// or read from before, takes no options any more; but all that the option does is to set three fields of the socket and to tell
-// its handle of the buffer (Node 24, lib/net.js: Socket, initSocketHandle). These names are not public, so they are looked for on
-// every socket; where one is missing or is not what it was, streams do it.
+// How a socket is made to read into memory of ours is in read-seat.ts; where it cannot be, streams do it.
 //
 // What must hold, or bytes are silently wrong (tests/data-plane):
 // - Memory that a write was given is not read into before that write is over: what is read into is never lent to a write.
@@ -15,6 +12,7 @@
 import { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { Duplex } from 'node:stream'
+import { offer, seatOf, takeSeat, type Seat } from './read-seat.ts'
 import type { Flow, Tap } from './stream-pump.ts'
 
 /** A connection begins with this, and has it again after a silence, in bytes: most carry a few hundred at a time. */
@@ -300,45 +298,4 @@ function overlook(one: OneWay): void {
   if (bigOnes.size > 0) return
   clearInterval(timer)
   timer = undefined
-}
-
-/** The fields of a socket that hold the buffer that is read into, the function that names the next, and the one that is told. */
-const FIELDS = ['kBuffer', 'kBufferGen', 'kBufferCb'] as const
-type Seat = { handle: object; useUserBuffer: (buffer: Buffer) => void } & Record<(typeof FIELDS)[number], symbol>
-
-/** Where a socket takes a buffer; undefined where it has no such place, or one that is taken. */
-function seatOf(socket: Socket): Seat | undefined {
-  const handle: unknown = Reflect.get(socket, '_handle')
-  if (socket.connecting || typeof handle !== 'object' || handle === null) return undefined
-  const useUserBuffer: unknown = Reflect.get(handle, 'useUserBuffer')
-  const [kBuffer, kBufferGen, kBufferCb] = FIELDS.map((name) =>
-    Object.getOwnPropertySymbols(socket).find((one) => one.description === name && Reflect.get(socket, one) === null),
-  )
-  if (typeof useUserBuffer !== 'function' || !kBuffer || !kBufferGen || !kBufferCb) return undefined
-  return {
-    handle,
-    useUserBuffer: (buffer) => void Reflect.apply(useUserBuffer, handle, [buffer]),
-    kBuffer,
-    kBufferGen,
-    kBufferCb,
-  }
-}
-
-function takeSeat(
-  seat: Seat,
-  socket: Socket,
-  first: Buffer,
-  next: () => Buffer | undefined,
-  onRead: (size: number) => boolean,
-): void {
-  Reflect.set(socket, seat.kBufferGen, next)
-  Reflect.set(socket, seat.kBufferCb, onRead)
-  offer(seat, socket, first)
-}
-
-/** The handle knows the address only: the field is what keeps the memory. Each call costs some 50 bytes until the handle closes. */
-function offer(seat: Seat, socket: Socket, buffer: Buffer): void {
-  if (Reflect.get(socket, '_handle') !== seat.handle) return
-  Reflect.set(socket, seat.kBuffer, buffer)
-  seat.useUserBuffer(buffer)
 }
