@@ -33,6 +33,8 @@ export class PreparedNames {
   }
 
   clear(): void {
+    // At every end of a cycle, and nearly always empty then.
+    if (this.#texts.size === 0) return
     this.#texts.clear()
     this.#characters = 0
   }
