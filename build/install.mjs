@@ -12,16 +12,21 @@ const readJson = (file) => {
   }
 }
 
-/** Whether what npm wrote down as installed is what package-lock.json asks for (optional platform packages may be absent). */
+/**
+ * Whether what npm wrote down as installed is what package-lock.json asks for. Optional packages may be absent, but for those of our
+ * own that are made for every platform: builds bundle them.
+ */
 export function isInstalled(root) {
   const wanted = readJson(path.join(root, 'package-lock.json'))?.packages
   // npm writes this file last, so an interrupted installation has none.
   const installed = readJson(path.join(root, 'node_modules', '.package-lock.json'))?.packages
   if (!wanted || !installed) return false
   const same = (name) => wanted[name]?.version === installed[name]?.version
+  const ours = new Set(Object.keys(wanted['']?.optionalDependencies ?? {}).map((name) => `node_modules/${name}`))
+  const mayBeAbsent = (name, entry) => (entry.optional || entry.devOptional) && !(ours.has(name) && !entry.os)
   return (
     Object.keys(installed).every(same) &&
-    Object.entries(wanted).every(([name, entry]) => name === '' || entry.optional || entry.devOptional || same(name))
+    Object.entries(wanted).every(([name, entry]) => name === '' || mayBeAbsent(name, entry) || same(name))
   )
 }
 

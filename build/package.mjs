@@ -30,8 +30,19 @@ const WANTED = [
 ]
 /** Must not: other people's Node binaries, sources, tests. */
 const UNWANTED = /^node_modules\/|\.ts$|\.map$|^tests\/|^server\/|^demo\//
+/** An optional dependency: an app without it asks the kernel in a slower way. */
+const KOFFI = `node_modules/@koromix/koffi-linux-${process.arch}`
+/** Where that is installed, must lie beside the archive: the system loads it. */
+const WANTED_BESIDE = `koffi/linux_${process.arch}/koffi.node`
 /** runAsNode, cookie encryption, NODE_OPTIONS, inspect, asar integrity, only asar, V8 snapshot, file privileges; see electron-builder.yml. */
 const WANTED_FUSES = '01001100'
+
+/** @param {string} file */
+const isThere = (file) =>
+  access(file).then(
+    () => true,
+    () => false,
+  )
 
 /** @param {string} program @param {string[]} args */
 function run(program, args) {
@@ -52,6 +63,8 @@ async function check(unpacked) {
   const files = await readAsarList(path.join(unpacked, 'resources', 'app.asar'))
   const missing = WANTED.filter((file) => !files.includes(file))
   const tooMuch = files.filter((file) => UNWANTED.test(file))
+  const isBesideWanted = await isThere(path.join(root, KOFFI))
+  if (isBesideWanted && !(await isThere(path.join(unpacked, 'resources', WANTED_BESIDE)))) missing.push(WANTED_BESIDE)
   if (missing.length > 0) throw new Error(`the packed app lacks ${missing.join(', ')}`)
   if (tooMuch.length > 0) throw new Error(`the packed app has what it should not: ${tooMuch.slice(0, 5).join(', ')}`)
   const binary = await readFile(path.join(unpacked, 'postern'))
@@ -72,6 +85,8 @@ async function writeProject(project, built) {
   await cp(path.join(root, 'electron-builder.yml'), path.join(project, 'electron-builder.yml'))
   await cp(path.join(root, 'build'), path.join(project, 'build'), { recursive: true })
   await cp(built, path.join(project, 'out'), { recursive: true })
+  if (await isThere(path.join(root, KOFFI)))
+    await cp(path.join(root, KOFFI), path.join(project, KOFFI), { recursive: true })
 }
 
 async function main() {
@@ -87,10 +102,7 @@ async function main() {
   const scratch = await mkdtemp(path.join(tmpdir(), 'postern-package-'))
   try {
     let dist = path.join(root, 'node_modules/electron/dist')
-    const isReal = await access(path.join(dist, 'electron')).then(
-      () => true,
-      () => false,
-    )
+    const isReal = await isThere(path.join(dist, 'electron'))
     if (!isReal) {
       dist = path.join(scratch, 'electron')
       await writeStubElectron(dist, version)

@@ -1,9 +1,10 @@
-// The command line of `postern admin …`: flags and help only; the work is in commands/admin.ts. Used by program.ts.
+// The command line of `postern admin …`: flags and help only; the work is in commands/admin-*.ts. Used by program.ts.
 import { type Command, Option } from 'commander'
 import { RESOURCE_PROTOCOLS } from '../shared/names.ts'
 import type { Context } from './context.ts'
-import type { Change } from './commands/admin.ts'
+import type { Change } from './commands/admin-lists.ts'
 import { collect, jsonOption, notThereYet, profileOption, withExamples } from './command-parts.ts'
+import { withLimitFlags } from './limit-flags.ts'
 
 const passwordStdin = (text: string) => new Option('--password-stdin', text)
 const CHANGES: readonly Change[] = ['add', 'set']
@@ -98,7 +99,7 @@ function addUserCommands(user: Command, context: Context): void {
         .addOption(new Option('--remove-totp', 'take away their authenticator'))
     withExamples(command, `postern admin user ${change} alice --email alice@shop.example --level viewer`).action(
       async (name: string, options: object) =>
-        (await import('./commands/admin.ts')).changeUser(context, change, name, options),
+        (await import('./commands/admin-people.ts')).changeUser(context, change, name, options),
     )
   }
   addListAndRemove(user, context, 'users', 'people', 'alice')
@@ -115,13 +116,15 @@ function addRoleCommands(role: Command, context: Context): void {
       .addOption(new Option('--label <key=value>', 'or resources with this label; again for more').argParser(collect))
       .addOption(new Option('--account <name>', 'account of the rule, * for any; again for more').argParser(collect))
       .addOption(new Option('--database <name>', 'database of the rule (default: any)').argParser(collect))
-      .addOption(profileOption())
-      .addOption(jsonOption())
+    withLimitFlags(command).addOption(profileOption()).addOption(jsonOption())
     if (change === 'set')
       command.addOption(new Option('--append', "add the rule instead of replacing the role's rules"))
-    withExamples(command, `postern admin role ${change} orders-reader --resource orders --account reader`).action(
-      async (name: string, options: object) =>
-        (await import('./commands/admin.ts')).changeRole(context, change, name, options),
+    withExamples(
+      command,
+      `postern admin role ${change} orders-reader --resource orders --account reader`,
+      `postern admin role ${change} orders-reader --session-max 8h --idle 30m --sessions 5 --connections 20`,
+    ).action(async (name: string, options: object) =>
+      (await import('./commands/admin-role.ts')).changeRole(context, change, name, options),
     )
   }
   addListAndRemove(role, context, 'roles', 'roles', 'orders-reader')
@@ -162,7 +165,7 @@ function addResourceCommands(resource: Command, context: Context): void {
       `postern admin resource ${change} orders --address db1.internal:5432 --account reader --label env=prod`,
       `postern admin resource ${change} build-cache --protocol tcp --address cache1.internal:6400 --label env=dev`,
     ).action(async (name: string, options: object) =>
-      (await import('./commands/admin.ts')).changeResource(context, change, name, options),
+      (await import('./commands/admin-resource.ts')).changeResource(context, change, name, options),
     )
   addListAndRemove(resource, context, 'resources', 'resources', 'orders')
 }
@@ -180,7 +183,7 @@ function addGrantCommands(grant: Command, context: Context): void {
       .addOption(jsonOption()),
     'postern admin grant add alice orders-reader --until 8h',
   ).action(async (user: string, role: string, options: object) =>
-    (await import('./commands/admin.ts')).addGrant(context, user, role, options),
+    (await import('./commands/admin-people.ts')).addGrant(context, user, role, options),
   )
   withExamples(
     grant
@@ -192,7 +195,7 @@ function addGrantCommands(grant: Command, context: Context): void {
       .addOption(jsonOption()),
     'postern admin grant rm alice orders-reader',
   ).action(async (user: string, role: string, options: object) =>
-    (await import('./commands/admin.ts')).removeOne(context, 'grants', `${user}/${role}`, options),
+    (await import('./commands/admin-lists.ts')).removeOne(context, 'grants', `${user}/${role}`, options),
   )
   addList(grant, context, 'grants', 'grants')
 }
@@ -210,7 +213,7 @@ function addListAndRemove(parent: Command, context: Context, kind: Kind, plural:
       .addOption(jsonOption()),
     `postern admin ${parent.name()} rm ${example}`,
   ).action(async (name: string, options: object) =>
-    (await import('./commands/admin.ts')).removeOne(context, kind, name, options),
+    (await import('./commands/admin-lists.ts')).removeOne(context, kind, name, options),
   )
 }
 
@@ -219,7 +222,7 @@ function addList(parent: Command, context: Context, kind: Kind, plural: string):
     parent.command('ls').description(`Lists the ${plural}.`).addOption(profileOption()).addOption(jsonOption()),
     `postern admin ${parent.name()} ls`,
   ).action(async (options: object) => {
-    const admin = await import('./commands/admin.ts')
+    const admin = await import('./commands/admin-lists.ts')
     const listOf = {
       users: admin.listUsers,
       roles: admin.listRoles,

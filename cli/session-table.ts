@@ -1,9 +1,9 @@
 // How sessions and what they ran look in a terminal: rows of a table, facts, one line a statement. Pure; `now` is by the server's
 // clock, in ms.
-import type { AuditEvent } from '../shared/api.ts'
+import type { AuditEvent } from '../shared/audit-api.ts'
+import type { SessionView } from '../shared/session-api.ts'
 import { formatDuration } from '../shared/duration.ts'
 import { hasAccounts, RESOURCE_PROTOCOLS, type ResourceProtocol } from '../shared/names.ts'
-import type { SessionView } from '../shared/session-api.ts'
 import type { Column } from './table.ts'
 
 export const SESSION_COLUMNS: readonly Column[] = [
@@ -32,7 +32,7 @@ export function sessionRow(session: SessionView, now: number): string[] {
     session.resource,
     accountOf(session) ?? '-',
     session.protocol,
-    isOver ? `ended: ${howEnded(session)}` : session.state,
+    isOver ? `ended: ${howEnded(session)}` : stateOf(session),
     formatDuration(lastedMs(session, now)),
     String(isOver ? session.connectionsTotal : session.connections),
     isOver || session.lastActivityAt === null ? '-' : formatDuration(now - Date.parse(session.lastActivityAt)),
@@ -47,7 +47,13 @@ export function sessionFacts(session: SessionView, now: number): string {
   const left = (at: string): string => `in ${formatDuration(Date.parse(at) - now)}`
   const facts: [string, string | null][] = [
     ['Session', session.id],
-    ['State', isOver ? `ended ${session.endedAt ?? ''}: ${howEnded(session)}` : session.state],
+    ['State', isOver ? `ended ${session.endedAt ?? ''}: ${howEnded(session)}` : stateOf(session)],
+    [
+      'Inactive',
+      session.inactiveSince === null
+        ? null
+        : `since ${session.inactiveSince}: the program that it goes through does not answer`,
+    ],
     ['Who', `${session.user}, from ${session.address}`],
     ['What', `${nameOf(session)} (${session.protocol})`],
     ['Since', `${session.startedAt}, for ${formatDuration(lastedMs(session, now))}`],
@@ -102,6 +108,9 @@ const accountOf = ({ protocol, account }: SessionView): string | null =>
 
 const lastedMs = ({ startedAt, endedAt }: SessionView, now: number): number =>
   (endedAt === null ? now : Date.parse(endedAt)) - Date.parse(startedAt)
+
+/** A live one whose core does not answer is inactive (I3). */
+const stateOf = ({ state, inactiveSince }: SessionView): string => (inactiveSince === null ? state : 'inactive')
 
 /** `terminated by root`, `idle`. */
 export const howEnded = ({ endReason, endedBy }: SessionView): string =>

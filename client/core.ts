@@ -15,6 +15,7 @@ import { createCoreLife } from './core-life.ts'
 import type { Gateway } from './gateways/gateway.ts'
 import { readGatewayFile } from './gateways/gateway-file.ts'
 import { Gateways } from './gateways/gateways.ts'
+import { createOwnerSearch } from './gateways/connection-owner.ts'
 import { createLocalUserCheck } from './gateways/local-user.ts'
 import { listResources, openGateway } from './gateways/open-gateway.ts'
 import { readEphemeralRange } from './gateways/ports.ts'
@@ -173,7 +174,8 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     onUnattended: (profile) =>
       notices.add({ level: 'warning', text: `connections to ${profile} wait for a login`, profile, isOnce: true }),
   })
-  const checkLocalUser = createLocalUserCheck({ platform: options.platform, ownUid: options.uid })
+  const owners = createOwnerSearch({ log })
+  const checkLocalUser = createLocalUserCheck({ platform: options.platform, ownUid: options.uid, owners })
   /** A login has succeeded: everything that hangs on it is renewed, then everybody goes on (G5, G12). */
   const useLogin = async (profile: Profile, release: () => void): Promise<void> => {
     try {
@@ -449,6 +451,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
       reports.close()
       state.close()
       await server.close()
+      owners.close()
       hasEnded(undefined)
     })()
     return stopping

@@ -1,5 +1,5 @@
 // Who may do what in the demo, as the documents of `postern admin apply`. Used by set-up.ts. Pure.
-import type { AdminDocument } from '../shared/api.ts'
+import type { AdminDocument } from '../shared/admin-api.ts'
 import { TCP_ACCOUNT } from '../shared/names.ts'
 import type { DemoState } from './demo-state.ts'
 

@@ -14,20 +14,18 @@ import { TLSSocket } from 'node:tls'
 import type { Duplex } from 'node:stream'
 import { offer, seatOf, takeSeat, type Seat } from './read-seat.ts'
 import type { Flow, Tap } from './stream-pump.ts'
+import { noteSmallPiece, turnBytes } from './turns.ts'
 
 /** A connection begins with this, and has it again after a silence, in bytes: most carry a few hundred at a time. */
 const FIRST_BYTES = 4 * 1024
+/** A connection whose buffers never had to be bigger carries little at a time, in bytes: somebody waits for each piece. */
+const SMALL_BYTES = 16 * 1024
 /** Measured, plain to TLS: 64 KiB cost 1.01, 256 KiB 0.68, 1 MiB 0.67 s of CPU for a gigabyte. */
 const MOST_BYTES = 256 * 1024
 /** A read of at least so many bytes is probably one of many; records of TLS are gathered until the turn of the event loop ends. */
-const BIG_READ_BYTES = 4 * 1024
+const GATHERED_BYTES = 4 * 1024
 /** Reading stops while so many bytes wait to be written; a few hundred do not stop it, which costs more than to go on. */
 const STOP_BYTES = 64 * 1024
-/**
- * Reading stops for the rest of a turn of the event loop after so many bytes of big reads: libuv would read up to 32 times from a
- * socket that has more before any other gets a turn. A few hundred microseconds of one connection are what others may wait for.
- */
-const TURN_BYTES = 256 * 1024
 /** Big buffers that were not needed for that long are given back, in ms. */
 const SILENCE_MS = 10_000
 
@@ -114,9 +112,10 @@ class OneWay implements Flow {
   /** Memory that the handle has the beginning of. */
   #offered: Buffer | undefined
   #isTurnAwaited = false
-  /** Of big reads, in this turn. */
-  #turnBytes = 0
-  /** Too much waits to be written. */
+  /** Since the last turn of the event loop, in bytes; and whether that was its share, and the next turn is waited for. */
+  #inTurn = 0
+  #isResting = false
+  /** What is written waits: reading goes on when it is gone. */
   #isStopped = false
   #isHeld = false
   #isDropping = false
@@ -129,7 +128,7 @@ class OneWay implements Flow {
     this.#seat = seat
     this.#tap = tap
     // TCP brings all that there is at once.
-    this.#gatheredBytes = from instanceof TLSSocket ? BIG_READ_BYTES : Number.POSITIVE_INFINITY
+    this.#gatheredBytes = from instanceof TLSSocket ? GATHERED_BYTES : Number.POSITIVE_INFINITY
     this.#slot = new Slot(this.#size, this.#onFree)
   }
 
@@ -155,7 +154,7 @@ class OneWay implements Flow {
   release(): void {
     if (!this.#isHeld) return
     this.#isHeld = false
-    if (!this.#isStopped && this.#flush()) this.#from.resume()
+    if (!this.#isStopped && this.#flush()) this.#resume()
   }
 
   drop(): void {
@@ -165,28 +164,28 @@ class OneWay implements Flow {
   }
 
   #resume(): void {
-    if (!this.#isStopped && !this.#isHeld) this.#from.resume()
+    if (!this.#isStopped && !this.#isHeld && !this.#isResting) this.#from.resume()
   }
 
   /** `size` bytes were read into the slot. @returns false to stop reading */
   readonly #onRead = (size: number): boolean => {
     const slot = this.#slot
     slot.filled += size
-    if (size >= BIG_READ_BYTES) this.#countTurn(size)
-    if (slot.isFull) {
-      this.#grow(slot.bytes.length * 4)
-      return this.#flush() && this.#turnBytes < TURN_BYTES
+    if (this.#size <= SMALL_BYTES) noteSmallPiece()
+    if (slot.isFull) this.#grow(slot.bytes.length * 4)
+    const isBulk = size >= GATHERED_BYTES
+    if (isBulk) {
+      this.#inTurn += size
+      if (!this.#isTurnAwaited) setImmediate(this.#onTurnEnds)
+      this.#isTurnAwaited = true
     }
-    if (this.#isStopped || this.#isHeld) return false
-    if (size < this.#gatheredBytes && !this.#flush()) return false
-    return this.#turnBytes < TURN_BYTES
-  }
-
-  #countTurn(size: number): void {
-    this.#turnBytes += size
-    if (this.#isTurnAwaited) return
-    this.#isTurnAwaited = true
-    setImmediate(this.#onTurnEnds)
+    if (this.#isStopped || this.#isHeld) {
+      if (slot.isFull) this.#flush()
+      return false
+    }
+    if ((slot.isFull || size < this.#gatheredBytes) && !this.#flush()) return false
+    if (isBulk && this.#inTurn >= turnBytes()) this.#isResting = true
+    return !this.#isResting
   }
 
   /** Where the next read goes, undefined: where the last one went. Asked after each. Never without room: a full slot was written. */
@@ -197,18 +196,22 @@ class OneWay implements Flow {
       this.#slot.written = this.#slot.filled = 0
     }
     const { bytes, filled } = this.#slot
+    if (bytes.length > SMALL_BYTES) {
+      this.#offered = undefined
+      return bytes.subarray(filled, filled + turnBytes())
+    }
     if (this.#offered === bytes && filled === 0) return undefined
     this.#offered = filled === 0 ? bytes : undefined
     return filled === 0 ? bytes : bytes.subarray(filled)
   }
 
   readonly #onTurnEnds = (): void => {
-    this.#isTurnAwaited = false
-    const isPaused = this.#turnBytes >= TURN_BYTES
-    this.#turnBytes = 0
+    const wasResting = this.#isResting
+    this.#isTurnAwaited = this.#isResting = false
+    this.#inTurn = 0
     if (this.#isStopped || this.#isHeld) return
     if (!this.#flush()) this.#from.pause()
-    else if (isPaused) this.#from.resume()
+    else if (wasResting) this.#from.resume()
   }
 
   /** Writes what there is. @returns false to stop reading */
@@ -252,7 +255,7 @@ class OneWay implements Flow {
     if (!this.#isStopped || this.#isTooMuch()) return
     this.#isStopped = false
     // What is held back is not written either: its time comes with the release.
-    if (!this.#isHeld && this.#flush()) this.#from.resume()
+    if (!this.#isHeld && this.#flush()) this.#resume()
   }
 
   readonly #onStreamed = (chunk: Buffer): void => {

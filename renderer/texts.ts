@@ -83,7 +83,10 @@ export const texts = {
     'port conflict': 'Port taken',
     closed: 'Closed',
   } satisfies Record<GatewayState, string>,
-  sessionState: { starting: 'Starting', active: 'Live', ended: 'Ended' } satisfies Record<SessionState, string>,
+  sessionState: { starting: 'Starting', active: 'Live', inactive: 'Inactive', ended: 'Ended' } satisfies Record<
+    SessionState | 'inactive',
+    string
+  >,
   protocol: { postgres: 'PostgreSQL', tcp: 'TCP' },
   resources: {
     title: 'Resources',
@@ -246,6 +249,10 @@ export const texts = {
     statementCount: (count: number) => plural(count, 'statement', 'statements'),
     idle: (duration: string) => `idle ${duration}`,
     busy: 'active now',
+    inactive: (duration: string) => `inactive ${duration}`,
+    inactiveTitle: (at: string) => `Inactive since ${at}`,
+    inactiveWhy:
+      'Postern on the computer that it goes through does not answer. It goes on when that is back, or ends when it was idle for too long.',
     lastStatement: (ago: string) => `last ${ago}`,
     noStatement: 'no statement yet',
     starting: 'reaches its target',

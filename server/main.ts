@@ -81,10 +81,16 @@ settingsFlags(program.command('start'))
   .action(async (flags: Flags) => {
     requireAllRoles(flags.role ?? '')
     const config = loadConfig(flags.config, overridesOf(flags))
-    const server = await startServer(config, { now: () => new Date(), version })
+    const takenOver = Promise.withResolvers<string>()
+    const server = await startServer(config, { now: () => new Date(), version, onTakenOver: takenOver.resolve })
     const ended = new Promise<string>((resolve) => {
       process.once('SIGTERM', resolve)
       process.once('SIGINT', resolve)
+      void takenOver.promise.then((why) => {
+        // Whoever watches over this process starts it again: it is refused until the store is free.
+        process.exitCode = 1
+        resolve(why)
+      })
       if (flags.stopWithParent)
         process.stdin
           .resume()

@@ -1,10 +1,13 @@
 // The seams between the parts of the access server: what the router asks of access, what engines are given, what
 // everybody writes to the audit log. Interfaces only, so that each part can be read (and tested) without the others.
+import type { X509Certificate } from 'node:crypto'
 import type { Logger } from 'pino'
-import type { AuditEvent, AuditEventName, AuditQuery, ResourceSpec, SessionEndReason } from '../shared/api.ts'
+import type { ResourceSpec } from '../shared/admin-api.ts'
+import type { AuditEvent, AuditEventName, AuditQuery } from '../shared/audit-api.ts'
+import type { SessionEndReason } from '../shared/session-api.ts'
 import type { LoginEndReason } from '../shared/control.ts'
 import type { ErrorCode } from '../shared/errors.ts'
-import type { Identity, ResourceProtocol } from '../shared/names.ts'
+import type { ResourceProtocol, UserIdentity } from '../shared/names.ts'
 import type { Link, PumpProgress } from '../link/link.ts'
 
 export type Clock = () => Date
@@ -29,7 +32,7 @@ export interface AuditLog {
   flush(): Promise<void>
 }
 
-/** `upTo`: everything up to that seq was looked at; `more`: there are further matches already (shared/api.ts, AuditPage). */
+/** `upTo`: everything up to that seq was looked at; `more`: there are further matches already (shared/audit-api.ts, AuditPage). */
 export type AuditAnswer = { events: AuditEvent[]; upTo: number; more: boolean }
 
 /** An audit log that says when it cannot keep up: engines hold their clients back then. */
@@ -56,6 +59,8 @@ export type LiveSession = {
   /** When its limits end it; null: no such limit. */
   endsAt: Date | null
   idleEndsAt: Date | null
+  /** Its core was heard last then, and answers no more (I3); null: it is there. */
+  inactiveSince: Date | null
 }
 
 /** What the web API asks of the sessions (S1, S8): each resolves once the sessions concerned have their ended record. */
@@ -78,6 +83,11 @@ export interface SessionControl {
    * @param users whom the change concerns
    */
   endDisallowed(by?: string, users?: ReadonlySet<string> | 'all'): Promise<void>
+  /**
+   * The core of a login answers no more, or does again: its sessions become inactive, or what they were (I3).
+   * @param silentSince when it was heard last; null: it is there
+   */
+  noteCore(loginId: string, silentSince: Date | null): void
 }
 
 /** A session that has its ended record, as its person is told of it. */
@@ -149,20 +159,37 @@ export type AuthorisedRoute = RouteAccess & { limits: SessionLimits }
 /** What of it opens a session. */
 export type LimitedRoute = Pick<AuthorisedRoute, 'route' | 'limits'>
 
+/** A route whose certificate and login are good. */
+export type AuthenticRoute = {
+  route: Route
+  /** By what the store said at that moment. @throws PosternError `resource_denied`, `account_denied` */
+  authorise: () => AuthorisedRoute
+}
+
+/**
+ * Each answer is by the store as it is at the call (C4). A certificate is judged by chain, validity (unless `allowExpired`), login
+ * not ended, person not disabled.
+ */
 export interface AccessCheck {
   /**
-   * Authenticates a client certificate on the given kind of identity: chain, validity (unless `allowExpired`), login not
-   * ended, person not disabled.
+   * Of a person's own certificate.
+   * @throws PosternError `bad_certificate`, `login_expired`, `wrong_identity`, `user_disabled`
+   */
+  authenticateUser(
+    certificate: X509Certificate | undefined,
+    options?: { allowExpired?: boolean },
+  ): Promise<UserIdentity>
+  /**
+   * Of a route's certificate.
    * @throws PosternError `bad_certificate`, `certificate_expired`, `login_expired`, `wrong_identity`, `user_disabled`
    */
-  authenticate(
-    certificateDer: Buffer | undefined,
-    kind: Identity['kind'],
+  authenticateRoute(
+    certificate: X509Certificate | undefined,
     options?: { allowExpired?: boolean },
-  ): Promise<Identity>
+  ): Promise<AuthenticRoute>
   /** @throws PosternError `resource_denied`, `account_denied`, `not_found` */
   authoriseRoute(routeId: string): Promise<AuthorisedRoute>
-  /** The route row alone, whatever the roles say now (cancel requests). */
+  /** The route row alone, whatever the roles say now. */
   findRoute(routeId: string): Promise<Route | undefined>
 }
 
@@ -208,7 +235,7 @@ export type EngineConnection = {
   progress: PumpProgress
   /** The engine counts here what the client asks of the target (databases). */
   activity: StatementActivity
-  /** Aborts on the session's end and on the server's stop. */
+  /** Aborts on the session's end; a server that stops ends all sessions. */
   signal: AbortSignal
   /**
    * Says ok in the preamble, once, before any byte of the protocol. What an engine throws before is the refusal that the

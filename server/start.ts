@@ -36,6 +36,7 @@ import { startReaper } from './sessions/reaper.ts'
 import { createSessions } from './sessions/sessions.ts'
 import { loadMasterKey } from './secrets/master-key.ts'
 import { createProvider } from './sso/provider.ts'
+import { takeStore } from './store/sole-server.ts'
 import { openStore } from './store/store.ts'
 import { readSetting } from './store/settings.ts'
 import { createWebApp } from './web/web-app.ts'
@@ -65,6 +66,8 @@ export type StartOptions = {
   version: string
   /** Where the audit goes; the store if not given. Only the benchmark gives another one. */
   openAudit?: typeof createAuditLog
+  /** Another server has taken a PostgreSQL store over while this one could not reach it: it must stop. */
+  onTakenOver?: (why: string) => void
   /** Of the control streams; tests shorten them. */
   controlTimings?: ControlTimings
 }
@@ -73,18 +76,28 @@ export type StartOptions = {
  * Starts the access server on an initialised data directory.
  * @throws PosternError `misconfigured` with the setting that is wrong, `conflict` if a server runs on this data already
  */
-export async function startServer(
-  config: ServerConfig,
-  { now, version, openAudit = createAuditLog, controlTimings }: StartOptions,
-): Promise<RunningServer> {
-  if (!existsSync(config.masterKeyFile)) {
-    throw new PosternError(
-      'misconfigured',
-      `there is no server in ${config.dataDir} yet: run \`postern server init --data ${config.dataDir}\` first`,
-    )
+export async function startServer(config: ServerConfig, options: StartOptions): Promise<RunningServer> {
+  requireMasterKey(config)
+  const { log, closeLog } = openLog(config)
+  try {
+    return await open(config, options, log, closeLog)
+  } catch (error) {
+    // The sentence that the operator is told names what is wrong; what lies under it is here.
+    if (!(error instanceof PosternError) || error.cause !== undefined)
+      log.error({ err: error }, 'the access server cannot start')
+    closeLog()
+    throw error
   }
+}
+
+/** Puts the parts together; whatever was opened is closed again if one of them fails. */
+async function open(
+  config: ServerConfig,
+  { now, version, openAudit = createAuditLog, controlTimings, onTakenOver = () => undefined }: StartOptions,
+  log: Logger,
+  closeLog: () => void,
+): Promise<RunningServer> {
   await using opened = new AsyncDisposableStack()
-  const log = openLog(config, opened)
   const lock = takeProcessLock(join(config.dataDir, 'server.lock'))
   if (!lock) throw new PosternError('conflict', `an access server runs on ${config.dataDir} already`)
   opened.defer(() => lock.release())
@@ -95,6 +108,8 @@ export async function startServer(
   opened.defer(() => operations?.close())
 
   const masterKey = await loadMasterKey(config.masterKeyFile)
+  // Before its tables are brought up to date: another server may be running on them.
+  opened.defer(await takeStore(config.store, { onTakenOver, log }))
   const store = await openStore(config.store, (error) => log.warn({ err: error }, 'a connection to the store broke'))
   opened.defer(() => store.close())
   const { db } = store
@@ -200,7 +215,7 @@ export async function startServer(
         return
       }
       const address = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`
-      const certificate = socket.getPeerX509Certificate()?.raw
+      const certificate = socket.getPeerX509Certificate()
       serveRoute({ link: linkOf(socket, transport), certificate, alpn, address })
     },
   })
@@ -244,6 +259,7 @@ export async function startServer(
     await Promise.all([settledWithin(running, STOP_GRACE_MS), web.close()])
     audit.record({ event: 'server.stop', detail: { why } })
     await resources.disposeAsync()
+    closeLog()
   }
   return {
     address: `${port.host.includes(':') ? `[${port.host}]` : port.host}:${port.port}`,
@@ -279,6 +295,17 @@ async function settledWithin(running: ReadonlySet<Promise<unknown>>, graceMs: nu
   clearTimeout(timer)
 }
 
+/** Without one there is no server yet; but one that has a store has lost its key, and `init` would not help. */
+function requireMasterKey({ masterKeyFile, dataDir, store }: ServerConfig): void {
+  if (existsSync(masterKeyFile)) return
+  throw new PosternError(
+    'misconfigured',
+    store.kind === 'sqlite' && existsSync(store.file)
+      ? `the master key file ${masterKeyFile} is missing, and what is in the store ${store.file} cannot be read without it: put it back`
+      : `there is no server in ${dataDir} yet: run \`postern server init --data ${dataDir}\` first, or put back the master key file ${masterKeyFile}`,
+  )
+}
+
 /** The name is in every certificate: another one in the settings would refuse everybody, so it is refused here. */
 function requireCluster(config: ServerConfig, stored: string | undefined): void {
   if (stored === config.cluster) return
@@ -290,10 +317,13 @@ function requireCluster(config: ServerConfig, stored: string | undefined): void 
   )
 }
 
-function openLog(config: ServerConfig, opened: AsyncDisposableStack): Logger {
+function openLog(config: ServerConfig): { log: Logger; closeLog: () => void } {
   const destination = pino.destination({ dest: config.log.file ?? 2, append: true, sync: true, mkdir: true })
-  opened.defer(() => {
-    if (config.log.file !== undefined) destination.end()
-  })
-  return pino({ level: config.log.level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination)
+  const settings = { level: config.log.level, base: null, timestamp: pino.stdTimeFunctions.isoTime }
+  return {
+    log: pino(settings, destination),
+    closeLog: () => {
+      if (config.log.file !== undefined) destination.end()
+    },
+  }
 }

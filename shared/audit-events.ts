@@ -2,7 +2,8 @@
 // its detail. docs/audit.md is made from this, and a test holds what a running server writes against it. Names and fields only
 // grow. Pure.
 import { z } from 'zod'
-import { type AuditEvent, type AuditEventName, SESSION_END_REASONS } from './api.ts'
+import type { AuditEvent, AuditEventName } from './audit-api.ts'
+import { SESSION_END_REASONS } from './session-api.ts'
 
 /** The fields of every event that may be null. */
 export type AuditField = 'user' | 'login' | 'session' | 'connection' | 'resource' | 'account' | 'address'
@@ -112,6 +113,18 @@ export const AUDIT_EVENT_CATALOGUE: Record<AuditEventName, AuditEventDefinition>
     written: 'first',
   },
   'session.active': { when: 'its target was reached', always: ofSession, detail: nothing, written: 'batched' },
+  'session.inactive': {
+    when: 'the core that it goes through answers no more; it was heard last at `since`',
+    always: ofSession,
+    detail: z.strictObject({ since: z.iso.datetime() }),
+    written: 'batched',
+  },
+  'session.resumed': {
+    when: 'the core of an inactive session is there again',
+    always: ofSession,
+    detail: nothing,
+    written: 'batched',
+  },
   'session.end.asked': {
     when: 'a person asked for the end of a session, before it happens; `of` is whose it is, `reason` how it will end unless something else was first',
     always: [...ofSession, 'address'],

@@ -1,9 +1,10 @@
 // The typed contract between the core and its hosts (window, page, terminal): calls a host makes, events a host receives.
 // Messages are one JSON object a line on the control socket. Schemas are checked on both sides. Pure.
 import { z } from 'zod'
-import { PermissionLevel, ResourceView } from './api.ts'
-import { AccountName, Name, RESOURCE_PROTOCOLS } from './names.ts'
+import { PermissionLevel } from './api.ts'
+import { ResourceView } from './resource-api.ts'
 import { SESSIONS_PAGE_MAX, SessionStatements, SessionView } from './session-api.ts'
+import { AccountName, Name, RESOURCE_PROTOCOLS } from './names.ts'
 
 /** Raised on a breaking change only; `hello`, `core.retire` and `core.stop` are understood by every version. */
 export const RPC_VERSION = 1

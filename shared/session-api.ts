@@ -1,10 +1,23 @@
 // The part of the access server's JSON API that is about sessions: who is connected to what, what they ran, and ending one. Used
 // by server/web to answer, by client/ and cli/ to check what came back. Contracts only grow. Pure.
 import { z } from 'zod'
-import { AuditEvent, SESSION_END_REASONS } from './api.ts'
+import { Time } from './api.ts'
+import { AuditEvent } from './audit-api.ts'
 
-const Time = z.iso.datetime()
 const Count = z.number().int().nonnegative()
+
+export const SESSION_END_REASONS = [
+  'cancelled',
+  'terminated',
+  'revoked',
+  'expired',
+  'idle',
+  'closed',
+  'restart',
+] as const
+/** Why a session ended, strongest cause first (S1); `restart` is what a crash left over (S9). */
+export const SessionEndReason = z.enum(SESSION_END_REASONS)
+export type SessionEndReason = z.infer<typeof SessionEndReason>
 
 /** `starting`: registered, no target reached yet. An ended session is final: the route's next connection opens another. */
 export const SESSION_STATES = ['starting', 'active', 'ended'] as const
@@ -41,6 +54,8 @@ export const SessionView = z.object({
   /** When its limits end it: by its duration, and by its idle time if nothing moves until then. Null: no such limit, or over. */
   endsAt: Time.nullable(),
   idleEndsAt: Time.nullable(),
+  /** The core that it goes through was heard last then, and answers no more (I3); null: it is there, or has nothing to be asked by. */
+  inactiveSince: Time.nullable().default(null),
 })
 export type SessionView = z.infer<typeof SessionView>
 

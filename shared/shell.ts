@@ -1,7 +1,7 @@
 // The contract between a page and the shell that shows it (Electron's main process, or the browser host): what the shell can do
 // beyond the core, how the page's messages travel, and which of the core's calls a page may make. Checked on both sides. Pure.
 import { z } from 'zod'
-import { PasswordRequest, TotpConfirmRequest, TotpStartRequest } from './api.ts'
+import { PasswordRequest, TotpConfirmRequest, TotpStartRequest } from './login-api.ts'
 import type { Method } from './rpc.ts'
 
 /** Calls of the core that a page may make; everything else is refused by the shell before the core sees it (D1). */

@@ -1,6 +1,7 @@
 // `postern account totp` and `postern account password`: what people change about themselves.
 import qrcode from 'qrcode'
-import { Done, TotpStartResponse } from '../../shared/api.ts'
+import { Done } from '../../shared/api.ts'
+import { TotpStartResponse } from '../../shared/login-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import { askInTerminal } from '../ask-secret.ts'
 import { callApi } from '../call-api.ts'

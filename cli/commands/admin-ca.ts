@@ -1,6 +1,6 @@
 // `postern admin ca status|rotate|finish`: the rotation of the CAs, as the server tells it. Every command prints how things stand
 // after it.
-import { CaStatus } from '../../shared/api.ts'
+import { CaStatus } from '../../shared/admin-api.ts'
 import type { ParsedParams } from '../../shared/rpc.ts'
 import { callApi } from '../call-api.ts'
 import type { Context } from '../context.ts'

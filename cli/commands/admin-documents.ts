@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises'
 import { LineCounter, parseAllDocuments } from 'yaml'
 import type { z } from 'zod'
-import { AdminDocument, ApplyResponse } from '../../shared/api.ts'
+import { AdminDocument, ApplyResponse } from '../../shared/admin-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import { RESOURCE_PROTOCOLS } from '../../shared/names.ts'
 import { callApi } from '../call-api.ts'

@@ -1,7 +1,7 @@
 // `postern audit export`: the audit log as JSON lines, page by page, to a file or to stdout. However long the log is, one page is in
 // memory; an export that was broken off goes on where it stopped (--resume).
 import { open, type FileHandle } from 'node:fs/promises'
-import { AuditEvent } from '../../shared/api.ts'
+import { AuditEvent } from '../../shared/audit-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { Context } from '../context.ts'
 import { withCore } from '../with-core.ts'

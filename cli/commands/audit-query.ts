@@ -1,5 +1,5 @@
 // What `postern audit` and `postern audit export` share: the filters as flags, and one page of the server's audit log.
-import { AuditPage, AuditQuery } from '../../shared/api.ts'
+import { AuditPage, AuditQuery } from '../../shared/audit-api.ts'
 import { parseDuration } from '../../shared/duration.ts'
 import { PosternError } from '../../shared/errors.ts'
 import { callApi } from '../call-api.ts'

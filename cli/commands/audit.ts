@@ -1,7 +1,7 @@
 // `postern audit`: the server's audit log (R5), searched and followed. Needs the permission level viewer. Following survives a
 // server that restarts, a core that ends and a login that runs out: it goes on behind the last event that was printed.
 import { setTimeout as delay } from 'node:timers/promises'
-import type { AuditEvent } from '../../shared/api.ts'
+import type { AuditEvent } from '../../shared/audit-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { Context, Core } from '../context.ts'
 import { withCore } from '../with-core.ts'

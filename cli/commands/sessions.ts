@@ -1,8 +1,8 @@
 // `postern sessions ls|show|end`: what the access server knows of sessions, and ending one.
-import type { AuditEvent } from '../../shared/api.ts'
+import type { AuditEvent } from '../../shared/audit-api.ts'
+import { SessionAnswer, SessionList, SESSIONS_PAGE_MAX, type SessionView } from '../../shared/session-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { ProfileView } from '../../shared/rpc.ts'
-import { SESSIONS_PAGE_MAX, SessionAnswer, SessionList, type SessionView } from '../../shared/session-api.ts'
 import { askInTerminal } from '../ask-secret.ts'
 import { callApi } from '../call-api.ts'
 import type { Context, Core } from '../context.ts'

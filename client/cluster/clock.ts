@@ -1,6 +1,6 @@
 // The server's clock as this machine knows it (C6): an offset, learnt from every answer that carries `serverTime`. Minutes
 // off break nothing; a day off refuses the login and names both clocks, also where TLS itself fails because of it.
-import { ClusterInfo } from '../../shared/api.ts'
+import { ClusterInfo } from '../../shared/login-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import { ALPN } from '../../shared/names.ts'
 import type { Cluster } from './address.ts'

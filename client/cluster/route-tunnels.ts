@@ -37,15 +37,24 @@ export class RouteTunnels {
   readonly #now: () => number
   readonly #log: Logger
   readonly #settings: TunnelSettings
+  readonly #tunnelsMax: number
   #pool: Pool | undefined
   #isClosed = false
 
   /** @param options.now monotonic or wall time, in ms */
-  constructor(options: { support: TunnelSupport; now: () => number; log: Logger; settings?: TunnelSettings }) {
+  constructor(options: {
+    support: TunnelSupport
+    now: () => number
+    log: Logger
+    settings?: TunnelSettings
+    /** Tunnels that take streams; fewer than that, and streams share them sooner. */
+    tunnelsMax?: number
+  }) {
     this.#support = options.support
     this.#now = options.now
     this.#log = options.log
     this.#settings = options.settings ?? SETTINGS
+    this.#tunnelsMax = options.tunnelsMax ?? TUNNELS_MAX
   }
 
   /**
@@ -95,6 +104,7 @@ export class RouteTunnels {
     this.drain()
     this.#pool = new Pool(target, {
       settings: this.#settings,
+      tunnelsMax: this.#tunnelsMax,
       log: this.#log,
       onUnsupported: () => (this.#support.unsupportedUntilMs = this.#now() + UNSUPPORTED_FOR_MS),
     })
@@ -102,16 +112,18 @@ export class RouteTunnels {
   }
 }
 
+type PoolOptions = { settings: TunnelSettings; tunnelsMax: number; log: Logger; onUnsupported: () => void }
+
 /** The tunnels of one certificate. */
 class Pool {
   readonly target: TunnelTarget
-  readonly #options: { settings: TunnelSettings; log: Logger; onUnsupported: () => void }
+  readonly #options: PoolOptions
   readonly #tunnels = new Set<Tunnel>()
   readonly #waiting = new Set<Waiter>()
   readonly #end = new AbortController()
   #dialing = 0
 
-  constructor(target: TunnelTarget, options: { settings: TunnelSettings; log: Logger; onUnsupported: () => void }) {
+  constructor(target: TunnelTarget, options: PoolOptions) {
     this.target = target
     this.#options = options
   }
@@ -149,7 +161,7 @@ class Pool {
       this.#waiting.add(waiter)
       signal.addEventListener('abort', onAbort, { once: true })
       // Those that wait share what comes up; a few at once have one each.
-      if (this.#dialing < Math.min(TUNNELS_MAX, this.#waiting.size)) void this.#dial()
+      if (this.#dialing < Math.min(this.#options.tunnelsMax, this.#waiting.size)) void this.#dial()
     })
   }
 
@@ -159,7 +171,7 @@ class Pool {
   }
 
   #isFull(): boolean {
-    return this.#open().length + this.#dialing >= TUNNELS_MAX
+    return this.#open().length + this.#dialing >= this.#options.tunnelsMax
   }
 
   #open(): Tunnel[] {

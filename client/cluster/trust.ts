@@ -2,7 +2,8 @@
 // Never on first sight: without either, the person is told the fingerprint and has to compare it.
 import type { X509Certificate } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
-import { ClusterInfo, TrustNews } from '../../shared/api.ts'
+import { TrustNews } from '../../shared/api.ts'
+import { ClusterInfo } from '../../shared/login-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import { ALPN } from '../../shared/names.ts'
 import { toPem } from '../../shared/x509/der.ts'

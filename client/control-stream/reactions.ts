@@ -1,7 +1,7 @@
 // What the core does with what the server says over a control stream: look at the routes again, end the login here, tell the person.
 // All of it would come out at the next connection or call too; here it comes at once. Called by core.ts with each event.
 import type { Logger } from 'pino'
-import { Me } from '../../shared/api.ts'
+import { Me } from '../../shared/login-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { Gateways } from '../gateways/gateways.ts'
 import type { Profile } from '../profiles/profile.ts'

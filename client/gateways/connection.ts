@@ -237,7 +237,7 @@ const strangerError = (verdict: PeerVerdict): PosternError =>
   new PosternError(
     'local_user_denied',
     verdict === 'unreadable'
-      ? 'it cannot be told whose connection this is (/proc/net/tcp cannot be read); open the gateway with a Unix socket: postern gateway open RESOURCE --socket DIRECTORY'
+      ? 'it cannot be told whose connection this is (neither sock_diag nor /proc/net/tcp answers); open the gateway with a Unix socket: postern gateway open RESOURCE --socket DIRECTORY'
       : 'this gateway belongs to another user of this machine; open one of your own: postern gateway open RESOURCE',
   )
 

@@ -1,7 +1,7 @@
 // All gateways of a home: opened once per (profile, resource, account), their ports kept, detached ones restored at the start,
 // attached ones closed with their host. Called by core.ts.
 import type { Logger } from 'pino'
-import { CloseRouteResponse } from '../../shared/api.ts'
+import { CloseRouteResponse } from '../../shared/resource-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { ResourceProtocol } from '../../shared/names.ts'
 import type { GatewayView } from '../../shared/rpc.ts'

@@ -1,7 +1,7 @@
 // What `gateway.open` does before anything listens: which account and database are meant, and a route certificate for them,
 // with a login through the host that asked if one is needed. Called by core.ts.
 import { z } from 'zod'
-import { ResourceList, ResourceView } from '../../shared/api.ts'
+import { ResourceList, ResourceView } from '../../shared/resource-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { ResourceProtocol } from '../../shared/names.ts'
 import type { ParsedParams, Result } from '../../shared/rpc.ts'

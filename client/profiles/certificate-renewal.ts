@@ -2,7 +2,7 @@
 // fresh key. Correctness does not hang on it: without it the login ends with its CA, and the person is asked. Called by core.ts
 // when an answer of the server says so.
 import type { Logger } from 'pino'
-import { CertificateResponse, Me } from '../../shared/api.ts'
+import { CertificateResponse, Me } from '../../shared/login-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import { createKeyRequest } from '../cluster/csr.ts'
 import { buildKeyedCertificate } from '../cluster/keyed-certificate.ts'

@@ -1,7 +1,7 @@
 // A login: fresh key, request, proof to the server (a password, or what the browser brought back), certificate checked, then
 // published and stored. Called by core.ts for `login.submit` and by sso/, whoever asked for it. Passwords and codes pass
 // through and are kept nowhere.
-import { LoginRequest, LoginResponse, SetupRequest, SsoFinishRequest, ClusterInfo } from '../../shared/api.ts'
+import { ClusterInfo, LoginRequest, LoginResponse, SetupRequest, SsoFinishRequest } from '../../shared/login-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import { refuseClockSkew } from '../cluster/clock.ts'
 import { createKeyRequest } from '../cluster/csr.ts'

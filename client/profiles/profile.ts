@@ -1,7 +1,7 @@
 // One profile: a cluster that the person signs in to, with its trust, its clock and the user certificate. Owns the swap of
 // that certificate: built and stored whole, then published in one assignment. Called by login.ts, renewal/ and core.ts.
 import type { z } from 'zod'
-import { ClusterInfo } from '../../shared/api.ts'
+import { ClusterInfo } from '../../shared/login-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { ProfileView } from '../../shared/rpc.ts'
 import { parseAddress, type Cluster } from '../cluster/address.ts'

@@ -1,6 +1,6 @@
 // The route certificates of one profile, one per open gateway, in memory only. Readers fetch at use; a change is built whole
 // and published in one assignment, so that nobody ever sees half of a renewal (G12).
-import { RouteResponse } from '../../shared/api.ts'
+import { RouteResponse } from '../../shared/resource-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { ResourceProtocol, RouteIdentity } from '../../shared/names.ts'
 import { createKeyRequest } from '../cluster/csr.ts'

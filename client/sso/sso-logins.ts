@@ -2,7 +2,7 @@
 // the person is away (G9), takes the browser back, redeems its answer, and keeps what became of it for a
 // while, so that an old tab gets an answer. Called by core.ts for `login.sso`; nothing is opened here (G10).
 import type { Logger } from 'pino'
-import { SsoStartResponse } from '../../shared/api.ts'
+import { SsoStartResponse } from '../../shared/login-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { CheckLocalUser } from '../gateways/local-user.ts'
 import { askLoginWays, logInWithSso } from '../profiles/login.ts'

@@ -30,9 +30,13 @@ const PROFILE_MARKS: Record<ProfileView['state'], [Shape, Tone]> = {
   offline: ['slash', 'bad'],
 }
 
-const SESSION_MARKS: Record<SessionState, [Shape, Tone]> = {
+/** A live one whose core does not answer is inactive (I3). */
+export type ShownSessionState = SessionState | 'inactive'
+
+const SESSION_MARKS: Record<ShownSessionState, [Shape, Tone]> = {
   starting: ['ring', 'muted'],
   active: ['dot', 'ok'],
+  inactive: ['pause', 'warn'],
   ended: ['square', 'muted'],
 }
 
@@ -66,7 +70,7 @@ function Mark({ shape, tone, label }: { shape: Shape; tone: Tone; label: string 
 type MarkProps = { isNamed?: boolean } & (
   | { gateway: GatewayState; profile?: never; session?: never }
   | { profile: ProfileView['state']; gateway?: never; session?: never }
-  | { session: SessionState; gateway?: never; profile?: never }
+  | { session: ShownSessionState; gateway?: never; profile?: never }
 )
 
 function lookUp(props: MarkProps): { mark: [Shape, Tone]; word: string } {

@@ -12,7 +12,7 @@ import styles from './account-dialogs.module.css'
 import { useAccountForm } from './use-account-form.ts'
 
 const words = flowTexts.account
-/** As shared/api.ts (PasswordRequest) has it. */
+/** As shared/login-api.ts (PasswordRequest) has it. */
 const PASSWORD_MIN = 8
 
 type DialogProps = { profile: string; isOpen: boolean; onDone: () => void }

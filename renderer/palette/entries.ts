@@ -1,6 +1,6 @@
 // What the palette can do: one entry for each thing, with what Enter does in words. Built from the state when the palette opens.
 import type { AppSettings, GatewayDetail } from '../../shared/app-state.ts'
-import type { ResourceView } from '../../shared/api.ts'
+import type { ResourceView } from '../../shared/resource-api.ts'
 import { hasAccounts } from '../../shared/names.ts'
 import type { ProfileView } from '../../shared/rpc.ts'
 import { flowTexts } from '../flow-texts.ts'

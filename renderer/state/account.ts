@@ -1,7 +1,8 @@
 // What people change about their own account, by the server's API: the three calls that a page may make of it (shared/shell.ts).
 // Called by the account dialogs.
 import type { z } from 'zod'
-import { Done, TotpStartResponse } from '../../shared/api.ts'
+import { Done } from '../../shared/api.ts'
+import { TotpStartResponse } from '../../shared/login-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { PAGE_API_CALLS, PageApiPath } from '../../shared/shell.ts'
 import { texts } from '../texts.ts'

@@ -2,7 +2,7 @@
 // again when it becomes ready (a login may change what one sees) or the core says that something changed, and on demand. Nothing is
 // polled.
 import { useEffect } from 'react'
-import type { ResourceView } from '../../shared/api.ts'
+import type { ResourceView } from '../../shared/resource-api.ts'
 import { client } from '../transport/connection.ts'
 import { asPosternError } from './call.ts'
 import { useMirror, type ResourceListing } from './store.ts'

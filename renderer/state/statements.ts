@@ -1,7 +1,7 @@
 // What a session ran, newest first: the first page at once, earlier ones when they are asked for, new ones while the session lives
 // (whenever its count of statements grows). A search is the server's. Used by the page of a session.
 import { useCallback, useEffect, useState } from 'react'
-import type { AuditEvent } from '../../shared/api.ts'
+import type { AuditEvent } from '../../shared/audit-api.ts'
 import type { PosternError } from '../../shared/errors.ts'
 import { asPosternError, call } from './call.ts'
 import { useIsLive } from './selectors.ts'

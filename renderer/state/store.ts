@@ -2,7 +2,7 @@
 // connected, the resources of each profile, and the last minute of traffic. Written by mirror.ts and resources.ts only.
 import { create } from 'zustand'
 import { applyChanges, type AppState, type StateChange } from '../../shared/app-state.ts'
-import type { ResourceView } from '../../shared/api.ts'
+import type { ResourceView } from '../../shared/resource-api.ts'
 import type { PosternError } from '../../shared/errors.ts'
 import { recordTraffic, type TrafficSample } from './traffic.ts'
 

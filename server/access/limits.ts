@@ -1,6 +1,6 @@
 // Which limits the sessions of a route have (S7), as pure functions: each role that allows the route brings its own, and of
 // several the most generous counts, limit by limit. Called by access-check.ts.
-import type { RoleSpec } from '../../shared/api.ts'
+import type { RoleSpec } from '../../shared/admin-api.ts'
 import { parseDuration } from '../../shared/duration.ts'
 import type { RoleLimit, SessionLimits } from '../seams.ts'
 

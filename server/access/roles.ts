@@ -1,6 +1,7 @@
 // What roles allow, as pure functions: which resources, accounts and databases a set of roles opens, and until when.
 // Called by access-check.ts and the web API.
-import type { PostgresResource, ResourceSpec, ResourceView, RoleSpec } from '../../shared/api.ts'
+import type { PostgresResource, ResourceSpec, RoleSpec } from '../../shared/admin-api.ts'
+import type { ResourceView } from '../../shared/resource-api.ts'
 
 /** A role that a person holds now; `until` is the end of the grant, null for none. */
 export type HeldRole = { role: RoleSpec; until: Date | null }

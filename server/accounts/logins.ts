@@ -1,7 +1,7 @@
 // Logins: opens one after its proofs, ends one or all of a person. Called by the web API. A login is a row; its
 // certificate, its routes and their sessions live no longer than it.
 import { randomUUID, type KeyObject } from 'node:crypto'
-import type { LoginRequest, LoginResponse, PermissionLevel, SetupRequest, SsoFinishRequest } from '../../shared/api.ts'
+import type { LoginRequest, LoginResponse, SetupRequest, SsoFinishRequest } from '../../shared/login-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { Authority } from '../ca/authority.ts'
 import { parseCsr } from '../ca/csr.ts'
@@ -9,6 +9,7 @@ import type { MasterKey } from '../secrets/master-key.ts'
 import type { AuditLog, Clock, ControlHub, SessionControl } from '../seams.ts'
 import type { SsoLogins } from '../sso/sso-logins.ts'
 import type { Db } from '../store/store.ts'
+import { holdPerson } from './hold-person.ts'
 import { hashPassword } from './password.ts'
 import { provePassword, proveTotp } from './proof.ts'
 import type { RateLimit } from './rate-limit.ts'
@@ -64,27 +65,27 @@ export interface Logins {
 export function createLogins(options: LoginsOptions): Logins {
   const { db, authority, rateLimit, sessions, control, audit, cluster, now } = options
 
-  /** Makes the login's row and certificate. Times are whole seconds, as in the certificate. */
+  /** Makes the login's row and certificate, unless the person was disabled since their proofs were looked at. Times are whole seconds, as in the certificate. */
   async function open(
     trx: Db,
-    user: { name: string; level: PermissionLevel },
+    { name }: { name: string },
     publicKey: KeyObject,
     ttlMs: number,
     peer: Peer,
   ): Promise<OpenedLogin> {
+    const person = await holdPerson(trx, name)
+    if (!person) throw new PosternError('bad_credentials', `the account ${name} was removed at this moment`)
+    if (person.disabled !== 0)
+      throw new PosternError('user_disabled', `the account ${name} is disabled; ask an administrator of the cluster`)
     const loginId = randomUUID()
     const start = now()
     const end = new Date(Math.floor((start.getTime() + ttlMs) / 1000) * 1000)
-    const certificate = authority.issueUserCertificate(
-      { kind: 'user', cluster, user: user.name, loginId },
-      publicKey,
-      end,
-    )
+    const certificate = authority.issueUserCertificate({ kind: 'user', cluster, user: name, loginId }, publicKey, end)
     await trx
       .insertInto('logins')
       .values({
         id: loginId,
-        user_name: user.name,
+        user_name: name,
         address: peer.address,
         created_at: start.toISOString(),
         expires_at: end.toISOString(),
@@ -95,8 +96,8 @@ export function createLogins(options: LoginsOptions): Logins {
       .execute()
     return {
       cluster,
-      user: user.name,
-      level: user.level,
+      user: name,
+      level: person.level,
       loginId,
       certificate: certificate.pem,
       expiresAt: certificate.notAfter.toISOString(),

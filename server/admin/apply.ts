@@ -1,7 +1,13 @@
 // Applies admin documents: people, roles, resources and grants, all or none in one transaction. Called by the web API,
 // which has checked the caller's level. Secrets that a document leaves out stay as they are.
 import { isDeepStrictEqual } from 'node:util'
-import { RoleSpec, type AdminDocument, type GrantSpec, type ResourceSpec, type UserSpec } from '../../shared/api.ts'
+import {
+  type AdminDocument,
+  type GrantSpec,
+  type ResourceSpec,
+  RoleSpec,
+  type UserSpec,
+} from '../../shared/admin-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import { accountContext } from '../access/credentials.ts'
 import { readHolders, readResources, storedResource } from '../access/records.ts'
@@ -11,6 +17,7 @@ import { totpContext } from '../accounts/proof.ts'
 import type { MasterKey } from '../secrets/master-key.ts'
 import { Secret } from '../secrets/secret.ts'
 import type { Db } from '../store/store.ts'
+import { inTurn } from './in-turn.ts'
 import { requireAnAdministrator } from './last-administrator.ts'
 
 export type Change = 'created' | 'updated' | 'unchanged'
@@ -45,7 +52,7 @@ export async function applyDocuments(
     .map((document, index) => ({ document, index }))
     .sort((a, b) => ORDER[a.document.kind] - ORDER[b.document.kind])
 
-  return options.db.transaction().execute(async (db) => {
+  return inTurn(options.db, async (db) => {
     const context = { ...options, db, passwordHashes }
     const endedLogins: ApplyOutcome['endedLogins'] = []
     const applied: (Applied & { index: number })[] = []
@@ -107,7 +114,7 @@ function refuseDuplicates(documents: readonly AdminDocument[]): void {
   }
 }
 
-/** Person → hash, for passwords that are not the stored ones already. */
+/** Person → hash of the password in their document: the stored one if it is of that password. */
 async function hashNewPasswords(db: Db, documents: readonly AdminDocument[]): Promise<Map<string, string>> {
   const hashes = new Map<string, string>()
   const rows = await db.selectFrom('users').select(['name', 'password_hash']).execute()
@@ -116,8 +123,8 @@ async function hashNewPasswords(db: Db, documents: readonly AdminDocument[]): Pr
     documents.map(async (document) => {
       if (document.kind !== 'user' || document.password === undefined) return
       const known = stored.get(document.name) ?? null
-      if (known !== null && (await isPassword(document.password, known))) return
-      hashes.set(document.name, await hashPassword(document.password))
+      const isKnown = known !== null && (await isPassword(document.password, known))
+      hashes.set(document.name, isKnown ? known : await hashPassword(document.password))
     }),
   )
   return hashes
@@ -200,7 +207,8 @@ async function applyUser({ db, masterKey, now, passwordHashes }: Context, spec: 
     before.email === spec.email &&
     before.level === spec.level &&
     (before.disabled !== 0) === spec.disabled &&
-    passwordHash === undefined &&
+    // Looked at again: since it was hashed, somebody else may have set another one.
+    (passwordHash === undefined || passwordHash === before.password_hash) &&
     isSameSeed
   if (isSame) return 'unchanged'
 

@@ -1,6 +1,6 @@
 // Lists people, roles and grants for administrators, without any secret. Called by the web API; resources come from
 // access/records.ts.
-import { RoleSpec, type AdminUser, type GrantSpec } from '../../shared/api.ts'
+import { type AdminUser, type GrantSpec, RoleSpec } from '../../shared/admin-api.ts'
 import type { z } from 'zod'
 import type { Db } from '../store/store.ts'
 

@@ -1,6 +1,7 @@
 // The one rule for permission levels of the server's own API (W1): viewer < editor < admin. Called by the web API for
 // every endpoint, and for each document of an apply.
-import { PERMISSION_LEVELS, type AdminDocument, type PermissionLevel } from '../../shared/api.ts'
+import type { AdminDocument } from '../../shared/admin-api.ts'
+import { PERMISSION_LEVELS, type PermissionLevel } from '../../shared/api.ts'
 import { PosternError } from '../../shared/errors.ts'
 
 export const hasLevel = (actual: PermissionLevel, needed: PermissionLevel): boolean =>

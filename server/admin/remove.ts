@@ -1,11 +1,13 @@
 // Removes people, roles, resources and grants. Called by the web API, which ends the sessions concerned after the commit.
 // What hangs on a removed thing goes with it (grants of a person or role, accounts of a resource, logins of a person);
 // sessions and the audit log stay as history.
-import type { AdminDocument } from '../../shared/api.ts'
+import type { AdminDocument } from '../../shared/admin-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import { readHolders } from '../access/records.ts'
+import { holdPerson } from '../accounts/hold-person.ts'
 import { endLogins } from '../accounts/logins.ts'
 import type { Db } from '../store/store.ts'
+import { inTurn } from './in-turn.ts'
 import { requireAnAdministrator } from './last-administrator.ts'
 
 export type Removal =
@@ -20,7 +22,8 @@ export async function remove(
   removal: Removal,
   now: Date,
 ): Promise<{ endedLogins: string[]; concerned: ReadonlySet<string> | 'all' }> {
-  return db.transaction().execute(async (trx) => {
+  return inTurn(db, async (trx) => {
+    if (removal.kind === 'user') await holdPerson(trx, removal.name)
     const endedLogins = removal.kind === 'user' ? await endLogins(trx, { user: removal.name }, 'revoked', now) : []
     const concerned = await readConcerned(trx, removal)
     const removed = await removeRow(trx, removal)

@@ -3,7 +3,7 @@
 // Followers miss nothing and get nothing twice because one process writes, in the order of `seq`: what is in the store up to the
 // highest seq is all that there will ever be up to it.
 import type { Selectable } from 'kysely'
-import { AuditEvent, type AuditQuery } from '../../shared/api.ts'
+import { AuditEvent, type AuditQuery } from '../../shared/audit-api.ts'
 import type { AuditReader } from '../seams.ts'
 import type { Tables } from '../store/schema.ts'
 import type { Db } from '../store/store.ts'

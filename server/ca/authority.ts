@@ -16,6 +16,9 @@ const CLIENT_BACKDATE_MS = 5 * 60_000
 /** `caId`: the user CA that signed it. */
 export type IssuedCertificate = { pem: string; notAfter: Date; caId: string }
 
+/** Which user CA signed a certificate, and how it stands now. */
+export type KnownIssuer = { id: string; standing: 'signs' | 'trusted' | 'dropped' }
+
 export interface Authority {
   /** `sha256:HEX` of the DER of the server CA that signs: what a person compares or pins (C8). */
   readonly fingerprint: string
@@ -28,7 +31,7 @@ export interface Authority {
   /** The CAs that may have signed a client certificate, the one that signs first (C7). */
   trustedUserCas(): readonly X509Certificate[]
   /** Which user CA signed a client certificate, and whether that is trusted; undefined: none of ours ever. */
-  issuerOf(certificate: X509Certificate): { id: string; standing: 'signs' | 'trusted' | 'dropped' } | undefined
+  issuerOf(certificate: X509Certificate): KnownIssuer | undefined
   /** A person's certificate, until `loginEndsAt`. The key comes from a checked request (csr.ts). */
   issueUserCertificate(identity: UserIdentity, publicKey: KeyObject, loginEndsAt: Date): IssuedCertificate
   /** A route's certificate: for `ttlMs`, but never beyond any of `ends` (login, grant; null: no end) (C2). */
@@ -56,12 +59,23 @@ export async function openAuthority(
   onIssued: (kind: 'user' | 'route') => void = () => undefined,
 ): Promise<Authority> {
   let cas = await readCas(db, masterKey)
+  /** Signatures are checked once for a certificate as the handshake gave it (a tunnel's, for all of its streams) and these CAs. */
+  let judged = new WeakMap<X509Certificate, KnownIssuer>()
 
   /** Of one kind, the one that signs first. */
   const trusted = (kind: 'user' | 'server'): readonly KnownCa[] => [
     cas[kind],
     ...cas.old.filter((ca) => ca.kind === kind),
   ]
+
+  function findIssuer(certificate: X509Certificate): KnownIssuer | undefined {
+    const signed = ({ certificate: ca }: KnownCa): boolean =>
+      certificate.checkIssued(ca) && certificate.verify(ca.publicKey)
+    const known = trusted('user').find(signed)
+    if (known) return { id: known.id, standing: known === cas.user ? 'signs' : 'trusted' }
+    const dropped = cas.droppedUser.find(signed)
+    return dropped && { id: dropped.id, standing: 'dropped' }
+  }
 
   const issueClient = (
     identity: UserIdentity | RouteIdentity,
@@ -100,12 +114,11 @@ export async function openAuthority(
     },
     trustedUserCas: () => trusted('user').map(({ certificate }) => certificate),
     issuerOf: (certificate) => {
-      const signed = ({ certificate: ca }: KnownCa): boolean =>
-        certificate.checkIssued(ca) && certificate.verify(ca.publicKey)
-      const known = trusted('user').find(signed)
-      if (known) return { id: known.id, standing: known === cas.user ? 'signs' : 'trusted' }
-      const dropped = cas.droppedUser.find(signed)
-      return dropped && { id: dropped.id, standing: 'dropped' }
+      const before = judged.get(certificate)
+      if (before) return before
+      const issuer = findIssuer(certificate)
+      if (issuer) judged.set(certificate, issuer)
+      return issuer
     },
     issueUserCertificate: (identity, publicKey, loginEndsAt) => issueClient(identity, publicKey, loginEndsAt.getTime()),
     issueRouteCertificate: (identity, publicKey, ttlMs, ends) => {
@@ -114,6 +127,7 @@ export async function openAuthority(
     },
     serverTls: (names) => openServerTls({ db, masterKey, now, ca: cas.server, names }),
     publish: (fresh) => {
+      judged = new WeakMap()
       cas = fresh
     },
   }

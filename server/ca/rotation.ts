@@ -2,7 +2,8 @@
 // old ones once nothing rests on them. Each is one transaction, then one publication to everything that runs. Called by the
 // administration API.
 import type { MasterKey } from '../secrets/master-key.ts'
-import type { CaStatus, TrustNews } from '../../shared/api.ts'
+import type { CaStatus } from '../../shared/admin-api.ts'
+import type { TrustNews } from '../../shared/api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { Clock } from '../seams.ts'
 import type { Db } from '../store/store.ts'

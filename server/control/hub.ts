@@ -23,6 +23,8 @@ export interface ControlStreams extends ControlHub {
   requireRoom(who: { user: string; loginId: string }): void
   /** From now on it hears the news. Call what it returns when it is closed. */
   register(stream: RegisteredStream): () => void
+  /** Whether it is the one that its login has, and no other took its place. */
+  isCurrent(stream: RegisteredStream): boolean
   /** How many are open. */
   readonly size: number
   /** Says goodbye to all (1001); resolves when they are closed. */
@@ -70,6 +72,8 @@ export function createControlStreams({ limits, log }: { limits: ControlLimits; l
         if (byLogin.get(stream.loginId) === stream) byLogin.delete(stream.loginId)
       }
     },
+
+    isCurrent: (stream) => byLogin.get(stream.loginId) === stream,
 
     loginEnded: (loginId, reason) => toEach([byLogin.get(loginId)], (stream) => stream.end(reason)),
 

@@ -36,13 +36,15 @@ export type StreamOptions = {
   version: string
   timings: ControlTimings
   now: Clock
+  /** The client answered no ping in time; it was heard last at `since`. */
+  onSilent: (since: Date) => void
   log: Logger
 }
 
 const CODES = { ...CONTROL_CLOSE, stopping: GOING_AWAY, failed: INTERNAL_ERROR }
 
 /** Takes the socket over and says hello. */
-export function openStream({ socket, who, version, timings, now, log }: StreamOptions): RegisteredStream {
+export function openStream({ socket, who, version, timings, now, onSilent, log }: StreamOptions): RegisteredStream {
   const { promise: closed, resolve } = Promise.withResolvers<undefined>()
   const time = (): string => now().toISOString()
   let grace: NodeJS.Timeout | undefined
@@ -63,11 +65,15 @@ export function openStream({ socket, who, version, timings, now, log }: StreamOp
     grace ??= setTimeout(() => socket.terminate(), CLOSE_GRACE_MS)
   }
 
+  let heardAt = now()
   const heartbeat = startHeartbeat({
     everyMs: timings.pingEveryMs,
     answerWithinMs: timings.answerWithinMs,
     ask: () => socket.ping(),
-    onSilent: () => drop('no answer to a ping'),
+    onSilent: () => {
+      drop('no answer to a ping')
+      onSilent(heardAt)
+    },
   })
   let expiry: NodeJS.Timeout | undefined
   const lookAtExpiry = (): void => {
@@ -81,7 +87,10 @@ export function openStream({ socket, who, version, timings, now, log }: StreamOp
     expiry.unref()
   }
 
-  socket.on('pong', () => heartbeat.answered())
+  socket.on('pong', () => {
+    heardAt = now()
+    heartbeat.answered()
+  })
   socket.on('ping', (data) => {
     // Time first: once its pong is there, the client knows how old the time can be at most (C6).
     send({ type: 'time', serverTime: time() })

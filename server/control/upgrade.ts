@@ -21,7 +21,10 @@ const UPGRADE_DEADLINE_MS = 10_000
 /** Clients have next to nothing to say, in bytes. */
 const CLIENT_MESSAGE_MAX_BYTES = 4096
 
-type Parts = Pick<ApiParts, 'access' | 'authority' | 'db' | 'audit' | 'now' | 'version' | 'reportError' | 'log'>
+type Parts = Pick<
+  ApiParts,
+  'access' | 'authority' | 'db' | 'audit' | 'sessions' | 'now' | 'version' | 'reportError' | 'log'
+>
 
 export type ControlUpgrade = {
   /** Whether this request is for the control stream, as the HTTP server asks before it gives up its socket. */
@@ -64,8 +67,15 @@ export function createControlUpgrade(options: {
       streams.requireRoom(who)
       // All of this happens in one turn (there is nothing in between that waits): nobody's logout falls into a gap.
       webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-        const stream = openStream({ socket: webSocket, who, version: parts.version, timings, now: parts.now, log })
+        const stream: RegisteredStream = openStream({
+          ...{ socket: webSocket, who, version: parts.version, timings, now: parts.now, log },
+          // One whose place was taken says nothing about the core, which has a stream that answers.
+          onSilent: (since) => {
+            if (streams.isCurrent(stream)) parts.sessions.noteCore(who.loginId, since)
+          },
+        })
         const unregister = streams.register(stream)
+        parts.sessions.noteCore(who.loginId, null)
         void stream.closed.finally(unregister)
         opened.push(stream)
         // Begun while this client was not there to hear it.

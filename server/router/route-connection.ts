@@ -1,5 +1,6 @@
 // One connection on a protocol's ALPN name, from the handshake to its engine: certificate → identity, login, route → role and
 // grant → session → engine, which says ok in the preamble. Every refusal is said in the preamble (C5), logged, and audited.
+import type { X509Certificate } from 'node:crypto'
 import type { Logger } from 'pino'
 import { ALPN, PROTOCOL_VERSION, type ResourceProtocol } from '../../shared/names.ts'
 import { PosternError } from '../../shared/errors.ts'
@@ -8,6 +9,7 @@ import { encodePreamble } from '../../link/preamble.ts'
 import {
   SessionEnded,
   type AccessCheck,
+  type AuthenticRoute,
   type AuditLog,
   type Clock,
   type Engine,
@@ -16,6 +18,7 @@ import {
   type RouteAccess,
 } from '../seams.ts'
 import type { SessionLease, Sessions } from '../sessions/sessions.ts'
+import { ClientGone, ClientPatience } from '../client-patience.ts'
 import { untilAborted } from '../until-aborted.ts'
 
 export type RouteConnectionOptions = {
@@ -49,8 +52,8 @@ const REFUSAL_LINGER_MS = 2000
 /** Who connects: a finished handshake whose certificate was not yet judged, whatever carries its bytes. */
 export type RoutePeer = {
   link: Link
-  /** DER; undefined: it presented none. */
-  certificate: Buffer | undefined
+  /** Undefined: it presented none. */
+  certificate: X509Certificate | undefined
   /** The protocol's ALPN name: of the handshake, or as a stream of a tunnel was opened for (then it may be any name). */
   alpn: string
   /** Where it comes from, HOST:PORT. */
@@ -69,21 +72,21 @@ export async function serveRouteConnection(peer: RoutePeer, options: RouteConnec
     progress.isAdmitted = true
     return write(link, okPreamble(sessionId, now()))
   }
-  const gone = new AbortController()
-  void link.closed.then(() => gone.abort(new ClientGone()))
-  const patience = AbortSignal.any([gone.signal, options.stopping, AbortSignal.timeout(ADMISSION_TIMEOUT_MS)])
+  const patience = new ClientPatience(link, options.stopping, ADMISSION_TIMEOUT_MS)
   try {
-    route = await untilAborted(admit(peer, options), patience)
-    const isCancel = alpn === ALPN.postgresCancel
+    const authentic = await untilAborted(authenticate(peer, options), patience.signal)
+    route = authentic.route
     const engine = options.engines[route.protocol]
-    if (isCancel) {
+    if (alpn === ALPN.postgresCancel) {
+      patience.end()
       await sayOk('')
       await engine.cancel?.(link, route, (id) => options.sessions.isActive(id), log)
     } else {
-      const { access, lease } = await joinWithin(patience, join(route, peer, options))
+      const { access, lease } = await joinWithin(patience.signal, join(authentic, peer, options))
       try {
-        const { session } = lease
-        const signal = AbortSignal.any([session.signal, options.stopping])
+        patience.end()
+        // A stop of the server ends all sessions.
+        const { session, signal } = lease
         signal.throwIfAborted()
         await engine.serve({
           link,
@@ -124,6 +127,7 @@ export async function serveRouteConnection(peer: RoutePeer, options: RouteConnec
     }
     await refuse(link, refusal, now())
   } finally {
+    patience.end()
     link.destroy()
     await link.closed
   }
@@ -139,35 +143,34 @@ async function joinWithin(patience: AbortSignal, joining: ReturnType<typeof join
   }
 }
 
-class ClientGone extends Error {
-  override readonly name = 'ClientGone'
-}
-
-/** Certificate → identity → route, for this ALPN name. A cancel request is let in on an expired certificate (DB1). */
-async function admit({ certificate, alpn }: RoutePeer, { access }: RouteConnectionOptions): Promise<Route> {
-  const identity = await access.authenticate(certificate, 'route', { allowExpired: alpn === ALPN.postgresCancel })
-  const route = identity.kind === 'route' ? await access.findRoute(identity.routeId) : undefined
-  if (!route || route.protocol !== PROTOCOL_OF[alpn]) {
+/** Certificate → identity, login, route, for this ALPN name. A cancel request is let in on an expired certificate (DB1). */
+async function authenticate({ certificate, alpn }: RoutePeer, { access }: RouteConnectionOptions) {
+  const authentic = await access.authenticateRoute(certificate, { allowExpired: alpn === ALPN.postgresCancel })
+  if (authentic.route.protocol !== PROTOCOL_OF[alpn])
     throw new PosternError('wrong_identity', `this certificate is for another protocol than ${alpn}`)
-  }
-  return route
+  return authentic
 }
 
-/** Role and grant, then the session. Looked at again after a new session is registered: a logout in between found none. */
+/**
+ * Role and grant, then the session. All is looked at again after a new session is registered, since whatever ended login or grant in
+ * between found no session to end; one that was there already is ended by it, and its connections with it.
+ */
 async function join(
-  route: Route,
+  authentic: AuthenticRoute,
   { certificate, address }: RoutePeer,
   { access, sessions }: RouteConnectionOptions,
 ): Promise<{ access: RouteAccess; lease: SessionLease }> {
-  const lease = await sessions.open(await access.authoriseRoute(route.routeId), address)
+  const authorised = authentic.authorise()
+  const lease = await sessions.open(authorised, address)
+  if (!lease.isNew) return { access: authorised, lease }
   try {
-    if (lease.isNew) await access.authenticate(certificate, 'route')
-    return { access: await access.authoriseRoute(route.routeId), lease }
+    const again = await access.authenticateRoute(certificate)
+    return { access: again.authorise(), lease }
   } catch (error) {
     lease.release()
     // A store that could not be asked has revoked nothing: the session waits for its next connection.
     const isRefused = error instanceof PosternError && ['denied', 'expired', 'not_found'].includes(error.kind)
-    if (lease.isNew && isRefused) await sessions.end(lease.session.id, 'revoked')
+    if (isRefused) await sessions.end(lease.session.id, 'revoked')
     throw error
   }
 }

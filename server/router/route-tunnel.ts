@@ -25,7 +25,7 @@ export async function serveRouteTunnel(
 ): Promise<void> {
   // Asked now: a socket that has closed knows neither.
   const address = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`
-  const certificate = socket.getPeerX509Certificate()?.raw
+  const certificate = socket.getPeerX509Certificate()
   const tunnel = new Tunnel({
     ...{ socket, transport, settings },
     onStream: (link, alpn) => serve({ link, certificate, alpn, address }),

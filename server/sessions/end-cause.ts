@@ -1,5 +1,5 @@
 // Why a session ends, and which of several causes wins (S1). Pure.
-import { SESSION_END_REASONS, type SessionEndReason } from '../../shared/api.ts'
+import { SESSION_END_REASONS, type SessionEndReason } from '../../shared/session-api.ts'
 
 export type EndCause = {
   readonly reason: SessionEndReason

@@ -1,7 +1,7 @@
 // The one place that ends a session: its record first (bounded), then its signal, which closes every connection (S1, S4, S8). A
 // store that refuses or hangs keeps no client connected; the record is then written later, or by the next start (S9).
 import type { Logger } from 'pino'
-import type { SessionEndReason } from '../../shared/api.ts'
+import type { SessionEndReason } from '../../shared/session-api.ts'
 import { SessionEnded, type ControlHub } from '../seams.ts'
 import { causeOf, isStronger, type EndCause } from './end-cause.ts'
 import type { Live } from './live-session.ts'
@@ -70,7 +70,9 @@ export function createEnding({ records, control, recordTimeoutMs, onOver, log }:
     live.isCauseFinal = true
     const { reason, why } = (live.cause ??= causeOf('closed'))
     onOver(live)
-    live.controller.abort(new SessionEnded(reason, why))
+    const ended = new SessionEnded(reason, why)
+    live.controller.abort(ended)
+    for (const hold of live.holds) hold.abort(ended)
     const { loginId, resource, account } = live.route
     control?.sessionEnded({ sessionId: live.id, loginId, resource, account, reason, by: live.cause.by })
     return reason

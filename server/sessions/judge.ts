@@ -1,8 +1,9 @@
 // Looks at living sessions and ends those that may not go on: idle too long (I1, I2), past their longest duration, no longer
 // allowed by roles and grants (S7, S8), unused after their login. Called by the owner: on deadlines, after changes, by the reaper.
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Kysely } from 'kysely'
 import type { Logger } from 'pino'
-import type { SessionEndReason } from '../../shared/api.ts'
+import type { SessionEndReason } from '../../shared/session-api.ts'
 import { formatDuration } from '../../shared/duration.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { AccessCheck, ControlHub } from '../seams.ts'
@@ -69,20 +70,23 @@ export function createJudge({ db, access, control, living, end, log, ...clocks }
 
   /** By the roles and grants of now. A store that cannot be asked ends nothing: it is asked again. */
   async function judge(live: Live, cause: EndCause): Promise<void> {
-    if (live.ended) return
+    if (!(await isAllowed(live))) await end(live, cause)
+  }
+
+  /** Whether it may go on; then within the limits of now. */
+  async function isAllowed(live: Live): Promise<boolean> {
+    if (live.ended) return true
     try {
       const { limits } = await access.authoriseRoute(live.route.routeId)
       live.limits = limits
       live.isUnjudged = false
       watch(live)
     } catch (error) {
-      if (error instanceof PosternError && (error.kind === 'denied' || error.kind === 'not_found')) {
-        await end(live, cause)
-        return
-      }
+      if (error instanceof PosternError && (error.kind === 'denied' || error.kind === 'not_found')) return false
       live.isUnjudged = true
       log.error({ err: error, session: live.id }, 'it could not be looked up whether a session is still allowed')
     }
+    return true
   }
 
   /** Unused, and the login of it is over: nobody can come back to it. */
@@ -116,8 +120,16 @@ export function createJudge({ db, access, control, living, end, log, ...clocks }
 
     async judgeAll(by, users = 'all') {
       const all = living().filter(({ route }) => users === 'all' || users.has(route.user))
-      for (let first = 0; first < all.length; first += AT_ONCE)
-        await Promise.all(all.slice(first, first + AT_ONCE).map((live) => judge(live, causeOf('revoked', { by }))))
+      const ends: Promise<unknown>[] = []
+      for (let first = 0; first < all.length; first += AT_ONCE) {
+        const some = all.slice(first, first + AT_ONCE)
+        const allowed = await Promise.all(some.map(isAllowed))
+        // Their ends are written while the next ones are looked up.
+        for (const [at, live] of some.entries()) if (!allowed[at]) ends.push(end(live, causeOf('revoked', { by })))
+        // SQLite answers without ever leaving the turn: whoever waits for bytes is let in between.
+        await nextTurn()
+      }
+      await Promise.all(ends)
     },
 
     async round() {

@@ -1,7 +1,7 @@
 // One session that is not over, as its owner (sessions.ts) keeps it: starting → active → ending → ended. It changes state only
 // there, in markActive and in ending.ts.
 import type { AuditEntry, Clock, LiveSession, Route, SessionLimits } from '../seams.ts'
-import type { SessionEndReason } from '../../shared/api.ts'
+import type { SessionEndReason } from '../../shared/session-api.ts'
 import { SessionActivity } from './activity.ts'
 import type { EndCause } from './end-cause.ts'
 
@@ -15,6 +15,8 @@ export type Live = {
   readonly activity: SessionActivity
   /** Aborted with SessionEnded when it is over. */
   readonly controller: AbortController
+  /** As that, one for each connection: to one signal that thousands listen to, each of them would be slow to add and to remove. */
+  readonly holds: Set<AbortController>
   /** Its row is there. */
   registered: Promise<void>
   /** As its latest connection found them, or the latest judgement. */
@@ -28,6 +30,8 @@ export type Live = {
   ended: Promise<SessionEndReason> | undefined
   /** A look at its access failed, and has to be taken again. */
   isUnjudged: boolean
+  /** Its core answers no more: since when, and what had come from it by then. */
+  inactive: { since: Date; bytesFromClient: number } | undefined
   /** Wakes its owner at the next limit that a clock reaches. */
   deadline: NodeJS.Timeout | undefined
 }
@@ -48,6 +52,7 @@ export function newLive(
     startedAtMs: monotonicMs(),
     activity: new SessionActivity(monotonicMs),
     controller: new AbortController(),
+    holds: new Set(),
     registered: Promise.resolve(),
     state: 'starting',
     activating: undefined,
@@ -55,6 +60,7 @@ export function newLive(
     isCauseFinal: false,
     ended: undefined,
     isUnjudged: false,
+    inactive: undefined,
     deadline: undefined,
   }
 }
@@ -71,6 +77,7 @@ export const auditFields = ({ id, route }: Pick<Live, 'id' | 'route'>): Omit<Aud
 /** What is known of it at this moment; a look at its activity. */
 export function viewOf(live: Live, { now, monotonicMs }: Clocks): LiveSession {
   const { lastStatementAtMs, ...counts } = live.activity.look()
+  const { inactive } = live
   const { maxDurationMs, idleTimeoutMs, until } = live.limits
   const nowMs = now().getTime()
   const { idleMs } = live.activity
@@ -80,6 +87,7 @@ export function viewOf(live: Live, { now, monotonicMs }: Clocks): LiveSession {
   ]
   return {
     sessionId: live.id,
+    inactiveSince: inactive?.bytesFromClient === counts.bytesFromClient ? inactive.since : null,
     ...counts,
     lastStatementAt: lastStatementAtMs === null ? null : new Date(lastStatementAtMs),
     lastActivityAt: new Date(nowMs - idleMs),

@@ -4,8 +4,9 @@ import type { Kysely } from 'kysely'
 import type { Logger } from 'pino'
 import type { AuditLog, Clock } from '../seams.ts'
 import type { Tables } from '../store/schema.ts'
-import { causeOf, type EndCause } from './end-cause.ts'
-import { auditFields, viewOf, type Clocks, type Live } from './live-session.ts'
+import type { EndCause } from './end-cause.ts'
+import { createEndRecords } from './end-records.ts'
+import { auditFields, type Clocks, type Live } from './live-session.ts'
 
 export interface SessionRecords {
   /** Registers it as *starting*. Resolves when row and event are in the store. */
@@ -61,48 +62,7 @@ export function createSessionRecords({ db, audit, log, ...clocks }: Options): Se
 
     tellActive: (live) => audit.record({ event: 'session.active', ...auditFields(live) }),
 
-    async end(live) {
-      const { cause, isThere } = await db.transaction().execute(async (transaction) => {
-        let written: EndCause | undefined
-        let rows = 0n
-        // A stronger cause may come while the row is being written: what commits is the strongest.
-        while (written === undefined || written !== live.cause) {
-          live.cause ??= causeOf('closed')
-          written = live.cause
-          const view = viewOf(live, clocks)
-          const { numUpdatedRows } = await transaction
-            .updateTable('sessions')
-            .set({
-              state: 'ended',
-              ended_at: now().toISOString(),
-              end_reason: written.reason,
-              ended_by: written.by,
-              connections_total: view.connectionsTotal,
-              bytes_from_client: view.bytesFromClient,
-              bytes_to_client: view.bytesToClient,
-              statements: view.statements,
-              last_activity_at: view.lastActivityAt.toISOString(),
-              last_statement_at: view.lastStatementAt?.toISOString() ?? null,
-            })
-            .where('id', '=', live.id)
-            .executeTakeFirstOrThrow()
-          rows = numUpdatedRows
-        }
-        // What comes while the store commits comes too late: it cannot be in the record any more.
-        live.isCauseFinal = true
-        return { cause: written, isThere: rows > 0n }
-      })
-      // It was never registered: nothing has begun that could end.
-      if (!isThere) return cause
-      const { reason, by, why } = cause
-      const detail = { reason, ...(by === null ? {} : { by }), ...(why === null ? {} : { why }) }
-      audit.record({ event: 'session.end', ...auditFields(live), detail })
-      // The log keeps what it cannot write yet and tries again by itself: the record of the end is there.
-      await audit
-        .flush()
-        .catch((error: unknown) => log.error({ err: error, session: live.id }, 'the end of a session waits in the log'))
-      return cause
-    },
+    end: createEndRecords({ db, audit, log, ...clocks }),
 
     async readEnd(sessionId) {
       const row = await db.selectFrom('sessions').select('end_reason').where('id', '=', sessionId).executeTakeFirst()

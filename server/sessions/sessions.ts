@@ -4,7 +4,7 @@
 import type { Kysely } from 'kysely'
 import type { Logger } from 'pino'
 import { PosternError } from '../../shared/errors.ts'
-import type { SessionEndReason } from '../../shared/api.ts'
+import type { SessionEndReason } from '../../shared/session-api.ts'
 import type { Tables } from '../store/schema.ts'
 import {
   type AccessCheck,
@@ -20,6 +20,7 @@ import { createEnding, RECORD_TIMEOUT_MS } from './ending.ts'
 import { createJudge } from './judge.ts'
 import { endLeftovers } from './leftovers.ts'
 import { newLive, viewOf, type Clocks, type Live } from './live-session.ts'
+import { createPresence } from './presence.ts'
 import { requireRoomForConnection, requireRoomForSession } from './session-limits.ts'
 import { createSessionRecords } from './session-records.ts'
 
@@ -36,7 +37,13 @@ export type SessionsOptions = Clocks & {
 }
 
 /** A session and one connection's hold on it; release it when the connection is over (that never ends the session, S2). */
-export type SessionLease = ConnectionCounts & { session: Session; isNew: boolean; release: () => void }
+export type SessionLease = ConnectionCounts & {
+  session: Session
+  /** As the session's, until it is released. */
+  signal: AbortSignal
+  isNew: boolean
+  release: () => void
+}
 
 export interface Sessions extends SessionControl {
   /**
@@ -72,6 +79,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     log,
   })
   const end = (live: Live, cause: EndCause): Promise<SessionEndReason> => ending.end(live, cause)
+  const presence = createPresence({ living: () => byId.values(), audit })
   const judge = createJudge({ ...options, living: () => [...byId.values()], end })
 
   const endWhere = async (matches: (live: Live) => boolean, reason: SessionEndReason, by?: string): Promise<void> => {
@@ -103,11 +111,17 @@ export function createSessions(options: SessionsOptions): Sessions {
 
   function lease(live: Live, isNew: boolean): SessionLease {
     const counts = live.activity.add()
+    const hold = new AbortController()
+    live.holds.add(hold)
     return {
       ...counts,
+      signal: hold.signal,
       session: { id: live.id, route: live.route, signal: live.controller.signal, markActive: () => markActive(live) },
       isNew,
-      release: () => live.activity.remove(counts),
+      release: () => {
+        live.holds.delete(hold)
+        live.activity.remove(counts)
+      },
     }
   }
 
@@ -127,6 +141,7 @@ export function createSessions(options: SessionsOptions): Sessions {
   function join(live: Live, { limits }: LimitedRoute): SessionLease {
     live.limits = limits
     requireRoomForConnection(live)
+    presence.note(live.route.loginId, null)
     judge.watch(live)
     return lease(live, false)
   }
@@ -135,6 +150,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     const { route, limits } = authorised
     requireRoomForSession(authorised, byId.values())
     const live = newLive({ id: newId(), route, address, limits }, clocks)
+    presence.note(route.loginId, null)
     // In the maps before the first await: whoever ends the login meanwhile finds it.
     byId.set(live.id, live)
     byRoute.set(route.routeId, live)
@@ -180,6 +196,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     endLogin: (loginId, reason, by) => endWhere((live) => live.route.loginId === loginId, reason, by),
     endUser: (user, reason, by) => endWhere((live) => live.route.user === user, reason, by),
     endDisallowed: (by, users) => judge.judgeAll(by, users),
+    noteCore: (loginId, silentSince) => presence.note(loginId, silentSince),
 
     isActive: (sessionId) => {
       const live = byId.get(sessionId)
@@ -189,6 +206,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     recover: () => endLeftovers({ db, audit, now: clocks.now }),
 
     async reap() {
+      presence.look()
       await ending.retry()
       await judge.round()
     },

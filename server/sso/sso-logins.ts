@@ -2,7 +2,7 @@
 // by accounts/logins.ts (which opens the login of the person found). Promises: each begun login can be finished once, only by
 // whoever has its verifier, only with the state that went out; nobody is made a person by the provider's word.
 import { createHash, timingSafeEqual } from 'node:crypto'
-import type { SsoFinishRequest, SsoStartRequest, SsoStartResponse } from '../../shared/api.ts'
+import type { SsoFinishRequest, SsoStartRequest, SsoStartResponse } from '../../shared/login-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { Peer } from '../accounts/logins.ts'
 import type { UserRow } from '../accounts/proof.ts'

@@ -23,7 +23,8 @@ export interface Store {
 /**
  * Opens the store and runs the migrations that it has not seen yet.
  * @param onIdleError told of PostgreSQL connections that break while nobody uses them
- * @throws PosternError `misconfigured` if it cannot be opened or migrated; the text names the store, not its password
+ * @throws PosternError `misconfigured` if it cannot be opened or migrated, or a newer version has migrated it; the text names the
+ * store, not its password
  */
 export async function openStore(
   location: StoreLocation,
@@ -35,16 +36,18 @@ export async function openStore(
       dialect:
         location.kind === 'sqlite' ? new NodeSqliteDialect(location.file) : postgresDialect(location.url, onIdleError),
     })
-    const { error } = await new Migrator({
-      db,
-      provider: { getMigrations: () => Promise.resolve(migrationsFor(location.kind)) },
-    }).migrateToLatest()
-    if (error !== undefined) throw new Error('a migration failed', { cause: error })
+    const migrations = migrationsFor(location.kind)
+    const migrator = new Migrator({ db, provider: { getMigrations: () => Promise.resolve(migrations) } })
+    const { error } = await migrator.migrateToLatest()
+    if (error !== undefined) {
+      const unknown = await newestUnknown(db, migrations)
+      if (unknown !== undefined) throw fromTheFuture(location, unknown)
+      throw new Error('a migration failed', { cause: error })
+    }
   } catch (cause) {
     await db?.destroy().catch(() => undefined)
-    throw new PosternError('misconfigured', `the store (${describe(location)}) cannot be opened; see the log`, {
-      cause,
-    })
+    if (cause instanceof PosternError) throw cause
+    throw cannotOpen(location, cause)
   }
   const opened = db
   let closing: Promise<void> | undefined
@@ -62,7 +65,24 @@ export function isStoreUnreachable(error: unknown): boolean {
   )
 }
 
-function describe(location: StoreLocation): string {
+/** The latest migration in this store that this version does not have. */
+async function newestUnknown(db: Kysely<Tables>, migrations: object): Promise<string | undefined> {
+  const done = db.$extendTables<{ kysely_migration: { name: string } }>().selectFrom('kysely_migration').select('name')
+  const rows = await done.orderBy('name', 'desc').execute()
+  return rows.find(({ name }) => !(name in migrations))?.name
+}
+
+const fromTheFuture = (location: StoreLocation, migration: string): PosternError =>
+  new PosternError(
+    'misconfigured',
+    `the store (${describeStore(location)}) was migrated by a newer version of Postern (${migration}): start that version, or put back the backup from before it`,
+  )
+
+export const cannotOpen = (location: StoreLocation, cause: unknown): PosternError =>
+  new PosternError('misconfigured', `the store (${describeStore(location)}) cannot be opened; see the log`, { cause })
+
+/** For people: never with its password. */
+export function describeStore(location: StoreLocation): string {
   if (location.kind === 'sqlite') return location.file
   const url = URL.parse(location.url)
   return url === null ? 'PostgreSQL, whose URL cannot be read' : `PostgreSQL at ${url.host}${url.pathname}`

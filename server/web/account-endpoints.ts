@@ -5,7 +5,7 @@ import {
   PasswordRequest,
   TotpConfirmRequest,
   TotpStartRequest,
-} from '../../shared/api.ts'
+} from '../../shared/login-api.ts'
 import { readHeldRoles } from '../access/records.ts'
 import { signedIn, trustNews, type Actor, type ApiRequest, type Endpoint } from './endpoint.ts'
 

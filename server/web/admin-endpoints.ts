@@ -1,6 +1,7 @@
 // Endpoints of administration: lists, apply, removals, the audit log. Viewers read; editors write resources and roles;
 // admins write people and grants. Sessions that a change concerns are over when its answer comes (S8).
-import { AuditQuery, ApplyRequest, type AdminDocument } from '../../shared/api.ts'
+import { type AdminDocument, ApplyRequest } from '../../shared/admin-api.ts'
+import { AuditQuery } from '../../shared/audit-api.ts'
 import { readResources } from '../access/records.ts'
 import { applyDocuments, nameOf } from '../admin/apply.ts'
 import { listGrants, listRoles, listUsers } from '../admin/lists.ts'

@@ -1,6 +1,6 @@
 // Endpoints before the login: what cluster is this, is it well, log in (with a password or at the identity
 // provider), make the first administrator.
-import { LoginRequest, SetupRequest, SsoFinishRequest, SsoStartRequest } from '../../shared/api.ts'
+import { LoginRequest, SetupRequest, SsoFinishRequest, SsoStartRequest } from '../../shared/login-api.ts'
 import { PROTOCOL_VERSION } from '../../shared/names.ts'
 import { noProvider } from '../accounts/logins.ts'
 import { anonymous, type Endpoint } from './endpoint.ts'

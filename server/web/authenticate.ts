@@ -13,7 +13,7 @@ import type { Actor, ApiParts } from './endpoint.ts'
 /**
  * The person behind the connection's user certificate.
  * @param options.allowExpired takes one that has run out, of a login that was not ended
- * @throws PosternError `login_required` without one; what AccessCheck.authenticate throws for a bad or expired one
+ * @throws PosternError `login_required` without one; what AccessCheck.authenticateUser throws for a bad or expired one
  */
 export async function authenticateRequest(
   { access, authority, db }: Pick<ApiParts, 'access' | 'authority' | 'db'>,
@@ -26,7 +26,7 @@ export async function authenticateRequest(
       'login_required',
       `log in first: this needs a user certificate, on the ALPN name ${ALPN.control}`,
     )
-  const { user, loginId } = await access.authenticate(certificate.raw, 'user', options)
+  const { user, loginId } = await access.authenticateUser(certificate, options)
   const issuer = authority.issuerOf(certificate)
   const row = await db
     .selectFrom('logins')

@@ -1,5 +1,5 @@
 // Endpoints of the CAs: which there are, rotate, finish (C7). For administrators only; every change is audited.
-import { FinishRotationRequest } from '../../shared/api.ts'
+import { FinishRotationRequest } from '../../shared/admin-api.ts'
 import { fingerprintOf } from '../ca/authority.ts'
 import type { KnownCa } from '../ca/cas.ts'
 import { signedIn, trustNews, type Actor, type ApiRequest, type Endpoint } from './endpoint.ts'

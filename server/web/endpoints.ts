@@ -1,4 +1,4 @@
-// The table of all endpoints: who may do what over the JSON API (shared/api.ts has the bodies). Walked by web-app.ts and
+// The table of all endpoints: who may do what over the JSON API (shared/*-api.ts have the bodies). Walked by web-app.ts and
 // by the test of endpoint × level (W1). The control stream is no endpoint: whoever is signed in may have it (server/control).
 import { accountEndpoints } from './account-endpoints.ts'
 import { adminEndpoints } from './admin-endpoints.ts'

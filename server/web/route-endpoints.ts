@@ -1,6 +1,6 @@
 // Endpoints around gateways: which resources may I use, a certificate for a route, the gateway was closed.
 import { randomUUID } from 'node:crypto'
-import { RouteRequest, type ResourceView } from '../../shared/api.ts'
+import { type ResourceView, RouteRequest } from '../../shared/resource-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import { requireAccount } from '../access/access-check.ts'
 import { readHeldRoles, readResources } from '../access/records.ts'

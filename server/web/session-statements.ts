@@ -1,6 +1,6 @@
 // What a session ran, from the audit log: page by page in either order, with a search in the text of the statements. Called by
 // session-endpoints.ts.
-import type { AuditEvent } from '../../shared/api.ts'
+import type { AuditEvent } from '../../shared/audit-api.ts'
 import type { SessionStatementsQuery } from '../../shared/session-api.ts'
 import { toEvent } from '../audit/audit-reader.ts'
 import type { Db } from '../store/store.ts'

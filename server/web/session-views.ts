@@ -90,5 +90,6 @@ function viewOf(row: Row, live: LiveSession | undefined): SessionView {
     statements: (isOver ? undefined : live?.statements) ?? row.statements ?? 0,
     endsAt: isOver ? null : (live?.endsAt?.toISOString() ?? null),
     idleEndsAt: isOver ? null : (live?.idleEndsAt?.toISOString() ?? null),
+    inactiveSince: isOver ? null : (live?.inactiveSince?.toISOString() ?? null),
   }
 }

@@ -1,6 +1,6 @@
 // docs/audit.md is made from the catalogue of events; `vitest -u` makes it anew.
 import { expect, it } from 'vitest'
-import { AUDIT_EVENTS } from '../../shared/api.ts'
+import { AUDIT_EVENTS } from '../../shared/audit-api.ts'
 import { AUDIT_EVENT_CATALOGUE } from '../../shared/audit-events.ts'
 import { documentedAudit } from '../support/documented-audit.ts'
 

@@ -10,7 +10,7 @@ import { createAuditReader } from '../../server/audit/audit-reader.ts'
 import { keepRetention, prune } from '../../server/audit/retention.ts'
 import type { AuditEntry, AuditReader } from '../../server/seams.ts'
 import { openStore, type Store } from '../../server/store/store.ts'
-import type { AuditEvent } from '../../shared/api.ts'
+import type { AuditEvent } from '../../shared/audit-api.ts'
 import { startPostgresStore, type PostgresStore } from '../server/support/postgres-store.ts'
 import { until } from '../support/run.ts'
 

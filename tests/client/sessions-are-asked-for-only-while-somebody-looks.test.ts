@@ -12,7 +12,14 @@ const view = (part: Partial<SessionView> = {}): SessionView => ({
   ...{ id: randomUUID(), user: 'alice', resource: 'orders', protocol: 'postgres', account: 'reader' },
   ...{ address: '127.0.0.1:5', state: 'active', startedAt: new Date().toISOString(), activeAt: null, endedAt: null },
   ...{ endReason: null, endedBy: null, connections: 1, connectionsTotal: 1, bytesFromClient: 0, bytesToClient: 0 },
-  ...{ lastActivityAt: null, lastStatementAt: null, statements: 0, endsAt: null, idleEndsAt: null },
+  ...{
+    lastActivityAt: null,
+    lastStatementAt: null,
+    statements: 0,
+    endsAt: null,
+    idleEndsAt: null,
+    inactiveSince: null,
+  },
   ...part,
 })
 

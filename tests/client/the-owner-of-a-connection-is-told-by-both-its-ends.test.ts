@@ -3,10 +3,11 @@ import fc from 'fast-check'
 import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
 import { createConnection, createServer, type AddressInfo, type Socket } from 'node:net'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeEach, describe, expect, it } from 'vitest'
+import { createOwnerSearch } from '../../client/gateways/connection-owner.ts'
 import { entranceFor, guardOf } from '../../client/gateways/entrance.ts'
 import type { ReadTable } from '../../client/gateways/kernel-tcp-table.ts'
-import { createLocalUserCheck, type PeerVerdict } from '../../client/gateways/local-user.ts'
+import { createLocalUserCheck, type CheckLocalUser, type PeerVerdict } from '../../client/gateways/local-user.ts'
 import { run } from '../support/run.ts'
 
 const ME = 1000
@@ -32,12 +33,11 @@ const failing =
     throw new Error(code)
   }
 
+const checkByTable = (readTable: ReadTable, ownUid: number | undefined = ME): CheckLocalUser =>
+  createLocalUserCheck({ platform: 'linux', ownUid, owners: createOwnerSearch({ openNetlink: null, readTable }) })
+
 const judge = (v4: string, v6 = '', address = '127.0.0.1'): Promise<PeerVerdict> =>
-  createLocalUserCheck({
-    platform: 'linux',
-    ownUid: ME,
-    readTable: (path) => inPieces(HEADER + (path.endsWith('6') ? v6 : v4)),
-  })(ends(address, 40_000))
+  checkByTable((path) => inPieces(HEADER + (path.endsWith('6') ? v6 : v4)))(ends(address, 40_000))
 
 describe('G18: what the tables say', () => {
   it('G18: the owner and root are let in, anybody else is not', async () => {
@@ -71,11 +71,11 @@ describe('G18: what the tables say', () => {
 
   it('G18: a table that cannot be read refuses; a machine without IPv6 has none and goes on', async () => {
     const unreadable = failing('EACCES')
-    const check = createLocalUserCheck({ platform: 'linux', ownUid: ME, readTable: unreadable })
+    const check = checkByTable(unreadable)
     expect(await check(ends('127.0.0.1', 40_000))).toBe('unreadable')
     const withoutV6: ReadTable = (path) =>
       path.endsWith('6') ? failing('ENOENT')(path) : inPieces(HEADER + row('0100007F', ME, 4711))
-    const other = createLocalUserCheck({ platform: 'linux', ownUid: ME, readTable: withoutV6 })
+    const other = checkByTable(withoutV6)
     expect(await other(ends('127.0.0.1', 40_000))).toBe('owner')
   })
 
@@ -92,7 +92,7 @@ describe('G18: what the tables say', () => {
   it('G18: wherever the pieces of a table are cut, its rows are found', async () => {
     const table = HEADER + row('0200007F', 1001, 4712) + row('0100007F', ME, 4711) + row('0300007F', 1001, 4713)
     for (let length = 1; length < 200; length++) {
-      const check = createLocalUserCheck({ platform: 'linux', ownUid: ME, readTable: () => inPieces(table, length) })
+      const check = checkByTable(() => inPieces(table, length))
       expect(await Promise.all([check(ends('127.0.0.1', 40_000)), check(ends('127.0.0.3', 40_000))])).toEqual([
         'owner',
         'another user',
@@ -109,7 +109,7 @@ describe('G18: what the tables say', () => {
         ended++
       }
     }
-    const check = createLocalUserCheck({ platform: 'linux', ownUid: ME, readTable: endless })
+    const check = checkByTable(endless)
     expect(await check(ends('127.0.0.1', 40_000))).toBe('owner')
     expect([pieces, ended]).toEqual([3, 1])
   })
@@ -123,7 +123,7 @@ describe('G18: what the tables say', () => {
       await held
       yield row('0100007F', ME, 4711)
     }
-    const check = createLocalUserCheck({ platform: 'linux', ownUid: ME, readTable: table })
+    const check = checkByTable(table)
     const first = check(ends('127.0.0.1', 40_000))
     await expect.poll(() => readings).toBe(1)
     const second = check(ends('127.0.0.2', 40_000))
@@ -164,44 +164,28 @@ describe('G18: what the tables say', () => {
 const isLinux = process.platform === 'linux'
 const ownUid = process.getuid?.()
 
-describe('G18: what the kernel of this machine says', () => {
+const listen = async (onSocket: (socket: Socket) => void) => {
+  const server = createServer(onSocket)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return { server, port: (server.address() as AddressInfo).port }
+}
+
+describe.each([
+  { way: 'asked about one connection', openNetlink: undefined },
+  { way: 'by its table', openNetlink: null },
+])('G18: what the kernel of this machine says, $way', ({ openNetlink }) => {
+  const owners = createOwnerSearch({ openNetlink })
+  afterAll(() => owners.close())
+  const checkFor = (uid: number | undefined): CheckLocalUser =>
+    createLocalUserCheck({ platform: 'linux', ownUid: uid, owners })
+
   beforeEach((context) => {
-    if (!isLinux) context.skip('only Linux has /proc/net/tcp: run it there')
-  })
-
-  const listen = async (onSocket: (socket: Socket) => void) => {
-    const server = createServer(onSocket)
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    return { server, port: (server.address() as AddressInfo).port }
-  }
-
-  it('G18: a burst of 200 connections is judged by a handful of readings', async () => {
-    let readings = 0
-    const readTable: ReadTable = (path) => {
-      readings += 1
-      return createReadStream(path, 'latin1')
-    }
-    const check = createLocalUserCheck({ platform: 'linux', ownUid, readTable })
-    const verdicts: Promise<PeerVerdict>[] = []
-    const accepted: Socket[] = []
-    const { promise: all, resolve } = Promise.withResolvers<undefined>()
-    const { server, port } = await listen((socket) => {
-      accepted.push(socket)
-      if (accepted.length === 200) resolve(undefined)
-    })
-    const clients = Array.from({ length: 200 }, () => createConnection({ host: '127.0.0.1', port }))
-    await all
-    for (const socket of accepted) verdicts.push(check(socket))
-    expect(new Set(await Promise.all(verdicts))).toEqual(new Set(['owner']))
-    // The first begins one, all others share the next; the other table is for clients that are not found in this one.
-    expect(readings).toBeLessThanOrEqual(2)
-    for (const socket of [...clients, ...accepted]) socket.destroy()
-    server.close()
+    if (!isLinux) context.skip('only Linux tells whose a connection is: run it there')
   })
 
   it('G18: a client that connects by an IPv6 socket to the mapped address is known as what it is', async (context) => {
-    const check = createLocalUserCheck({ platform: 'linux', ownUid })
+    const check = checkFor(ownUid)
     const { promise: verdict, resolve, reject } = Promise.withResolvers<PeerVerdict>()
     const { server, port } = await listen((socket) => void check(socket).then(resolve, reject))
     const client = createConnection({ host: '::ffff:127.0.0.1', port })
@@ -212,10 +196,31 @@ describe('G18: what the kernel of this machine says', () => {
     expect(outcome).toBe('owner')
   })
 
+  it('G18: who has gone is nobody, neither by what is left of the connection nor by a listener at its end', async () => {
+    const check = checkFor(ownUid)
+    const accepted = Promise.withResolvers<Socket>()
+    const { server, port } = await listen(accepted.resolve)
+    const client = createConnection({ host: '127.0.0.1', port, allowHalfOpen: true })
+    const socket = await accepted.promise
+    const [there, here] = [socket.remotePort!, socket.localPort!]
+    const seen = { ...ends('127.0.0.1', there), localPort: here }
+    expect(await check(seen)).toBe('owner')
+    // First an orphan of a process that let go of it, then one that waits for the last packets, then nothing.
+    client.destroy()
+    await once(client, 'close')
+    expect(await check(seen)).toBe('gone')
+    socket.destroy()
+    await expect.poll(() => socket.closed).toBe(true)
+    expect(await check(seen)).toBe('gone')
+    // The kernel, asked for a connection that is none, tells of who listens at that end.
+    expect(await check({ ...ends('127.0.0.1', here), localPort: there })).toBe('gone')
+    server.close()
+  })
+
   it('G18: another user who takes the port of a living client on 127.0.0.2 is another user', async (context) => {
     if (ownUid !== 0) context.skip('needs root, to become another user: run npm test as root')
     // Root itself would be let in, so somebody else owns the gateways here.
-    const check = createLocalUserCheck({ platform: 'linux', ownUid: ME })
+    const check = checkFor(ME)
     const accepted: Socket[] = []
     const { server, port } = await listen((socket) => {
       socket.on('error', () => undefined)
@@ -235,4 +240,29 @@ describe('G18: what the kernel of this machine says', () => {
     await thief
     server.close()
   })
+})
+
+it('G18: a burst of 200 connections is judged by a handful of readings of the table', async (context) => {
+  if (!isLinux) context.skip('only Linux has /proc/net/tcp: run it there')
+  let readings = 0
+  const readTable: ReadTable = (path) => {
+    readings += 1
+    return createReadStream(path, 'latin1')
+  }
+  const check = checkByTable(readTable, ownUid)
+  const verdicts: Promise<PeerVerdict>[] = []
+  const accepted: Socket[] = []
+  const { promise: all, resolve } = Promise.withResolvers<undefined>()
+  const { server, port } = await listen((socket) => {
+    accepted.push(socket)
+    if (accepted.length === 200) resolve(undefined)
+  })
+  const clients = Array.from({ length: 200 }, () => createConnection({ host: '127.0.0.1', port }))
+  await all
+  for (const socket of accepted) verdicts.push(check(socket))
+  expect(new Set(await Promise.all(verdicts))).toEqual(new Set(['owner']))
+  // The first begins one, all others share the next; the other table is for clients that are not found in this one.
+  expect(readings).toBeLessThanOrEqual(2)
+  for (const socket of [...clients, ...accepted]) socket.destroy()
+  server.close()
 })

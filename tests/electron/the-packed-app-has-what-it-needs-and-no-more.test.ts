@@ -1,6 +1,7 @@
 // `npm run package`: electron-builder packs the built app offline, on a stand-in where Electron's binary is missing; the script itself checks
 // the archive and the fuses, so here it has to succeed, and to fail where it should.
-import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { access, cp, mkdtemp, rm } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -30,6 +31,10 @@ describe('the packed app', () => {
         expect(
           files.filter((file) => !/^(out\/(main|preload|renderer)\/|build\/icons\/|package\.json$)/.test(file)),
         ).toEqual([])
+        // G18: asks whose a connection is; the system loads it, so it cannot lie in the archive.
+        const native = `node_modules/@koromix/koffi-linux-${process.arch}/linux_${process.arch}`
+        if (existsSync(join(root, native, 'koffi.node')))
+          await access(join(out, folder, 'resources', `koffi/linux_${process.arch}/koffi.node`))
       } finally {
         await rm(out, { recursive: true, force: true })
       }

@@ -5,13 +5,13 @@ import { randomBytes } from 'node:crypto'
 import { createServer, connect, type Socket } from 'node:net'
 import pg from 'pg'
 import { pino } from 'pino'
-import { ResourceSpec } from '../../shared/api.ts'
+import { ResourceSpec } from '../../shared/admin-api.ts'
+import type { SessionEndReason } from '../../shared/session-api.ts'
 import { linkOf } from '../../link/link.ts'
 import { readBytes } from '../../link/read-bytes.ts'
 import { classifyFirstBytes } from '../../shared/wire/postgres/startup.ts'
 import { createPostgresEngine } from '../../server/engines/postgres/engine.ts'
 import { SessionEnded, type AuditEntry, type Route, type Session } from '../../server/seams.ts'
-import type { SessionEndReason } from '../../shared/api.ts'
 
 export type HarnessOptions = {
   address: string

@@ -1,9 +1,9 @@
 // Sessions for the fixture host: a few of every kind with people's names for things, what one of them ran, and answers to the calls
 // about them. Used by renderer tests.
-import type { AuditEvent } from '../../shared/api.ts'
+import type { AuditEvent } from '../../shared/audit-api.ts'
+import type { SessionView } from '../../shared/session-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { EventPayload } from '../../shared/rpc.ts'
-import type { SessionView } from '../../shared/session-api.ts'
 import type { FixtureHost, Responder } from './fixture-host.ts'
 
 const MINUTE = 60_000
@@ -34,6 +34,7 @@ export function session(number: number, part: Partial<SessionView> = {}): Sessio
     statements: 42,
     endsAt: iso(7 * 60 * MINUTE),
     idleEndsAt: iso(29 * MINUTE),
+    inactiveSince: null,
     ...part,
   }
 }

@@ -1,7 +1,7 @@
 // Scripted states and a friendly core for the fixture host: a cluster with people's names for things, every gateway state,
 // and awkward names (long, right to left, emoji).
 import { z } from 'zod'
-import type { ResourceView } from '../../shared/api.ts'
+import type { ResourceView } from '../../shared/resource-api.ts'
 import type { AppState, ConnectionView, GatewayDetail } from '../../shared/app-state.ts'
 import type { GatewayState, ProfileView } from '../../shared/rpc.ts'
 import type { Responder } from './fixture-host.ts'

@@ -1,7 +1,7 @@
 // `postern sessions` over the whole product: real access server, PostgreSQL and psql, the command line as a person runs it. A session
 // is seen while it lives, ended, and its client is told why in its own protocol.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { AuditEvent } from '../../shared/api.ts'
+import type { AuditEvent } from '../../shared/audit-api.ts'
 import type { SessionView } from '../../shared/session-api.ts'
 import { ADMIN, BOB, keepPsql, startCluster, type OpenGateway, type TestCluster } from '../support/cluster.ts'
 import { until, type Kept } from '../support/run.ts'

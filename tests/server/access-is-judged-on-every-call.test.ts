@@ -6,7 +6,6 @@ import { signCertificate } from '../../server/ca/certificate.ts'
 import { createAccessCheck } from '../../server/access/access-check.ts'
 import { createCredentialStore } from '../../server/access/credentials.ts'
 import {
-  derOf,
   grant,
   newKeyAndCsr,
   resource,
@@ -40,7 +39,8 @@ const openRoute = async (account = 'reader', name = 'orders') =>
     credentials: alice,
     body: { resource: name, protocol: 'postgres', account, csr: newKeyAndCsr().csr },
   })
-const authenticateRoute = (pem: string, options = {}) => server.access.authenticate(derOf(pem), 'route', options)
+const authenticateRoute = async (pem: string, options = {}) =>
+  (await server.access.authenticateRoute(new X509Certificate(pem), options)).route
 const rejection = (code: string) => expect.objectContaining({ code }) as Error
 
 describe('route certificates', () => {
@@ -48,14 +48,13 @@ describe('route certificates', () => {
     const first = await openRoute()
     const second = await openRoute()
     expect(first.body.routeId).toBe(second.body.routeId)
-    const identity = await authenticateRoute(first.body.certificate)
-    expect(identity).toEqual({
-      kind: 'route',
-      cluster: 'postern',
+    const { user, loginId, routeId } = await authenticateRoute(first.body.certificate)
+    expect({ user, loginId, routeId }).toEqual({
       user: 'alice',
       loginId: alice.loginId,
       routeId: first.body.routeId,
     })
+    const identity = { kind: 'route', cluster: 'postern', user, loginId, routeId } as const
     expect(new X509Certificate(first.body.certificate).subjectAltName).toBe(`URI:${formatIdentity(identity)}`)
   })
 
@@ -104,7 +103,9 @@ describe('route certificates', () => {
 
   it('C3: of one kind do not pass as the other', async () => {
     const { certificate } = (await openRoute()).body
-    await expect(server.access.authenticate(derOf(certificate), 'user')).rejects.toEqual(rejection('wrong_identity'))
+    await expect(server.access.authenticateUser(new X509Certificate(certificate))).rejects.toEqual(
+      rejection('wrong_identity'),
+    )
     await expect(authenticateRoute(alice.certificate)).rejects.toEqual(rejection('wrong_identity'))
     const answer = await server
       .call('GET', '/v1/me', { credentials: { certificate, key: alice.key } })
@@ -122,10 +123,9 @@ describe('certificates that are not ours', () => {
       new Date(server.clock.now.getTime() + 60_000),
     ).pem
 
-  it('are refused: none, garbage, another CA of the same name, a login of somebody else', async () => {
-    const access = (der: Buffer | undefined) => server.access.authenticate(der, 'user')
-    await expect(access(undefined)).rejects.toEqual(rejection('bad_certificate'))
-    await expect(access(Buffer.from('garbage'))).rejects.toEqual(rejection('bad_certificate'))
+  it('are refused: none, of another CA of the same name, a login of somebody else', async () => {
+    const access = (pem: string) => server.access.authenticateUser(new X509Certificate(pem))
+    await expect(server.access.authenticateUser(undefined)).rejects.toEqual(rejection('bad_certificate'))
     const ca = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     const [real] = server.authority.trustedUserCas()
     const forged = signCertificate(
@@ -138,10 +138,10 @@ describe('certificates that are not ours', () => {
       },
       { commonName: real?.subject.replace('CN=', '') ?? '', ...ca },
     )
-    await expect(access(derOf(forged))).rejects.toEqual(rejection('bad_certificate'))
-    await expect(access(derOf(server.authority.serverCaPem))).rejects.toEqual(rejection('bad_certificate'))
-    await expect(access(derOf(issue(admin.loginId)))).rejects.toEqual(rejection('wrong_identity'))
-    await expect(access(derOf(issue('no-such-login')))).rejects.toEqual(rejection('login_expired'))
+    await expect(access(forged)).rejects.toEqual(rejection('bad_certificate'))
+    await expect(access(server.authority.serverCaPem)).rejects.toEqual(rejection('bad_certificate'))
+    await expect(access(issue(admin.loginId))).rejects.toEqual(rejection('wrong_identity'))
+    await expect(access(issue('no-such-login'))).rejects.toEqual(rejection('login_expired'))
   })
 
   it('C3: another cluster’s identity is refused though the CA is trusted', async () => {
@@ -151,14 +151,18 @@ describe('certificates that are not ours', () => {
       cluster: 'elsewhere',
       now: () => server.clock.now,
     })
-    await expect(other.authenticate(derOf(alice.certificate), 'user')).rejects.toEqual(rejection('wrong_identity'))
+    await expect(other.authenticateUser(new X509Certificate(alice.certificate))).rejects.toEqual(
+      rejection('wrong_identity'),
+    )
   })
 
   it('C6: a certificate from the near future passes within a minute, and no later', async () => {
     server.clock.advance(-5 * 60_000 - 50_000)
-    await expect(server.access.authenticate(derOf(alice.certificate), 'user')).resolves.toMatchObject({ user: 'alice' })
+    await expect(server.access.authenticateUser(new X509Certificate(alice.certificate))).resolves.toMatchObject({
+      user: 'alice',
+    })
     server.clock.advance(-30_000)
-    await expect(server.access.authenticate(derOf(alice.certificate), 'user')).rejects.toEqual(
+    await expect(server.access.authenticateUser(new X509Certificate(alice.certificate))).rejects.toEqual(
       rejection('bad_certificate'),
     )
   })

@@ -1,6 +1,6 @@
 // Applying and removing people, roles, resources and grants: whole or not at all, secrets kept, sessions ended after (S8).
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { AdminLists } from '../../shared/api.ts'
+import { AdminLists } from '../../shared/admin-api.ts'
 import {
   ADMIN_PASSWORD,
   grant,

@@ -1,6 +1,6 @@
 // Roles as pure functions: rules, wildcards, unions, defaults.
 import { describe, expect, it } from 'vitest'
-import { ResourceSpec, RoleSpec } from '../../shared/api.ts'
+import { ResourceSpec, RoleSpec } from '../../shared/admin-api.ts'
 import { allowanceFor, allowedAccounts, viewOf, type HeldRole } from '../../server/access/roles.ts'
 
 const orders = ResourceSpec.parse({

@@ -1,9 +1,9 @@
 // The way of a person through the API once more, with the server's store on a real PostgreSQL.
+import { X509Certificate } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { CaStatus } from '../../shared/api.ts'
+import { CaStatus } from '../../shared/admin-api.ts'
 import {
   ADMIN_PASSWORD,
-  derOf,
   grant,
   newKeyAndCsr,
   resource,
@@ -83,7 +83,7 @@ it('C7: the CAs are rotated, counted and dropped; two rotations at once make one
   expect(CaStatus.parse((await ca('GET', '', undefined, moved)).body).onOldCa).toEqual({ logins: 1, routes: 0 })
   const forced = CaStatus.parse((await ca('POST', '/finish', { force: true }, moved)).body)
   expect([forced.state, forced.authorities.map(({ use }) => use)]).toEqual(['idle', ['signs', 'signs']])
-  await expect(server.access.authenticate(derOf(admin.certificate), 'user')).rejects.toMatchObject({
+  await expect(server.access.authenticateUser(new X509Certificate(admin.certificate))).rejects.toMatchObject({
     code: 'login_expired',
   })
 })

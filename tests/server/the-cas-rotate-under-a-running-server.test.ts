@@ -9,7 +9,7 @@ import tls from 'node:tls'
 import { Kysely, sql } from 'kysely'
 import { Migrator } from 'kysely/migration'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { CaStatus } from '../../shared/api.ts'
+import { CaStatus } from '../../shared/admin-api.ts'
 import { CONTROL_CLOSE } from '../../shared/control.ts'
 import { ALPN } from '../../shared/names.ts'
 import { fingerprintOf, openAuthority } from '../../server/ca/authority.ts'
@@ -19,7 +19,6 @@ import type { Tables } from '../../server/store/schema.ts'
 import { NodeSqliteDialect } from '../../server/store/sqlite.ts'
 import { openStore } from '../../server/store/store.ts'
 import {
-  derOf,
   grant,
   newKeyAndCsr,
   resource,
@@ -279,7 +278,9 @@ describe('finish', () => {
   })
 
   it('C7: what was left of the old user CA needs a login, or for a route the login itself; its key is gone', async () => {
-    const route = await routeOf(alice)
+    // As a tunnel holds it for its streams: judged once before, and again each time.
+    const held = new X509Certificate((await routeOf(alice)).certificate)
+    await expect(server.access.authenticateRoute(held)).resolves.toMatchObject({ route: { user: 'alice' } })
     const oldIds = (await status()).authorities.map(({ id }) => id)
     await rotate()
     const movedAdmin = await renewed(admin)
@@ -289,7 +290,7 @@ describe('finish', () => {
     expect((await finish(false, movedAdmin)).status).toBe(200)
 
     expect((await me(alice)).body.error).toMatchObject({ code: 'login_expired' })
-    await expect(server.access.authenticate(derOf(route.certificate), 'route')).rejects.toMatchObject({
+    await expect(server.access.authenticateRoute(held)).rejects.toMatchObject({
       code: 'certificate_expired',
     })
     const rows = await server.store.db.selectFrom('ca_keys').select('id').execute()

@@ -136,9 +136,9 @@ describe('who gets a control stream', () => {
   it('W3: a logout between the check and the registration ends the stream, because the login is looked at again', async () => {
     await start()
     const alice = await logIn('alice')
-    const authenticate = server.access.authenticate.bind(server.access)
+    const authenticate = server.access.authenticateUser.bind(server.access)
     let isFirst = true
-    server.access.authenticate = async (...args) => {
+    server.access.authenticateUser = async (...args) => {
       const identity = await authenticate(...args)
       if (isFirst) {
         isFirst = false

@@ -11,13 +11,13 @@ import { createPostgresEngine } from '../../server/engines/postgres/engine.ts'
 import { createTcpEngine } from '../../server/engines/tcp/engine.ts'
 import { serveRouteConnection } from '../../server/router/route-connection.ts'
 import type { AuditEntry } from '../../server/seams.ts'
-import { ResourceSpec } from '../../shared/api.ts'
+import { ResourceSpec } from '../../shared/admin-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import { ALPN, type ResourceProtocol } from '../../shared/names.ts'
 import { encodeStartupMessage } from '../../shared/wire/postgres/startup.ts'
 import { APP_PASSWORD, readAll, SHOP_SQL } from '../postgres/engine-harness.ts'
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts'
-import { openScheduledStore, type StoreSteps } from '../support/scheduled-store.ts'
+import { noSteps, openScheduledStore, type StoreSteps } from '../support/scheduled-store.ts'
 import { limited, newSessionOwner, ROUTE } from '../support/session-owner.ts'
 import { TcpService } from '../support/tcp-service.ts'
 
@@ -87,7 +87,7 @@ async function startAndEnd(protocol: Protocol, end: End, at: number) {
     for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
   }
 
-  const steps: StoreSteps = { step: (what) => point(`store: ${what}`), refusals: 0, onCommit: () => undefined }
+  const steps: StoreSteps = { ...noSteps(), step: (what) => point(`store: ${what}`) }
   const db = await openScheduledStore(steps)
   const proxy = await startTargetProxy(protocol === 'tcp' ? service.port : postgres.port, point)
   const route = { ...ROUTE, protocol, account: protocol === 'tcp' ? 'tcp' : 'app' }
@@ -106,20 +106,19 @@ async function startAndEnd(protocol: Protocol, end: End, at: number) {
   const requireLogin = () => {
     if (isLoggedOut) throw new PosternError('login_expired', 'this login was ended; log in again')
   }
+  const authorised = { ...limited(route), resource, databases: ['*'] }
   const access = {
-    authenticate: async () => {
+    authenticateUser: () => Promise.reject(new Error('a connection of a route asks for no person')),
+    authenticateRoute: async () => {
       await point('authenticate')
       requireLogin()
-      return { kind: 'route', cluster: 'c', user: 'alice', loginId: route.loginId, routeId: route.routeId } as const
-    },
-    findRoute: async () => {
-      await point('find the route')
-      return route
+      return { route, authorise: () => authorised }
     },
     authoriseRoute: async () => {
       await point('authorise')
-      return { ...limited(route), resource, databases: ['*'] }
+      return authorised
     },
+    findRoute: () => Promise.resolve(route),
   }
   const sessions = newSessionOwner({ db, audit, access })
   const tools = { audit, reportError: () => 'error-1', dialTimeoutMs: 20_000, now: () => new Date() }

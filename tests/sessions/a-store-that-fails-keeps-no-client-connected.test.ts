@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest'
 import type { AuditEntry } from '../../server/seams.ts'
 import type { Sessions } from '../../server/sessions/sessions.ts'
 import type { Tables } from '../../server/store/schema.ts'
-import { openScheduledStore, type StoreSteps } from '../support/scheduled-store.ts'
+import { noSteps, openScheduledStore, type StoreSteps } from '../support/scheduled-store.ts'
 import { limited, newSessionOwner, ROUTE } from '../support/session-owner.ts'
 
 let steps: StoreSteps
@@ -14,7 +14,7 @@ let events: AuditEntry[]
 let sessions: Sessions
 const audit = { record: (entry: AuditEntry) => void events.push(entry), flush: () => Promise.resolve() }
 beforeEach(async () => {
-  steps = { step: () => Promise.resolve(), refusals: 0, onCommit: () => undefined }
+  steps = noSteps()
   db = await openScheduledStore(steps)
   events = []
   sessions = newSessionOwner({ db, audit, recordTimeoutMs: 50 })

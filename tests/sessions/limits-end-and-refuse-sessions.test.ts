@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { DEFAULT_LIMITS, limitsOf } from '../../server/access/limits.ts'
 import type { AuditEntry, SessionLimits } from '../../server/seams.ts'
 import type { SessionLease, Sessions } from '../../server/sessions/sessions.ts'
-import { RoleSpec } from '../../shared/api.ts'
+import { RoleSpec } from '../../shared/admin-api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import { limited, newSessionOwner, NO_LIMITS } from '../support/session-owner.ts'
 import { freshStore } from '../support/store.ts'
@@ -242,6 +242,7 @@ describe('the owner of sessions', () => {
     Object.assign(two.activity, { statements: 1, lastStatementAtMs: nowMs - 100 })
     const seen = {
       sessionId: one.session.id,
+      inactiveSince: null,
       connections: 1,
       connectionsTotal: 2,
       bytesFromClient: 11,

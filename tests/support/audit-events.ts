@@ -2,7 +2,7 @@
 import { createAuditReader } from '../../server/audit/audit-reader.ts'
 import type { OwnedAuditLog } from '../../server/audit/audit-log.ts'
 import type { Db } from '../../server/store/store.ts'
-import type { AuditEvent } from '../../shared/api.ts'
+import type { AuditEvent } from '../../shared/audit-api.ts'
 
 /** The newest thousand events, oldest first, once what is recorded is in the store. */
 export async function auditEvents(db: Db, audit: OwnedAuditLog): Promise<AuditEvent[]> {

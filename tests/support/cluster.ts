@@ -10,7 +10,7 @@ import { startPostgres, type RunningPostgres } from '../../demo/postgres/start-p
 import { inTerminal, Kept, run, type Finished, type RunOptions, until } from './run.ts'
 
 const POSTERN = new URL('../../bin/postern', import.meta.url).pathname
-const SERVER = new URL('../../server/main.ts', import.meta.url).pathname
+export const SERVER = new URL('../../server/main.ts', import.meta.url).pathname
 
 export const ALICE = { name: 'alice', password: 'correct horse alice' }
 /** Bob's login needs a TOTP code of this seed. */
@@ -131,9 +131,11 @@ totpSecret: ${BOB.totpSecret}
 { kind: grant, user: bob, role: developer }
 `
 
-/** Starts all of it; takes about three seconds. */
+/** Starts all of it; takes about three seconds. What was started until something failed is ended again. */
 export async function startCluster(options: ClusterOptions = {}): Promise<TestCluster> {
   const directory = await mkdtemp(join(tmpdir(), 'postern-cluster-'))
+  await using started = new AsyncDisposableStack()
+  started.defer(() => rm(directory, { recursive: true, force: true }))
   // PostgreSQL's own user must be able to enter.
   await chmod(directory, 0o755)
   const log = pino({ level: 'silent' })
@@ -146,6 +148,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
     signal: AbortSignal.timeout(60_000),
     log,
   })
+  started.defer(() => postgres.stop())
   const port = await freePort()
   const address = `127.0.0.1:${port}`
   const configFile = join(directory, 'server.yaml')
@@ -244,14 +247,13 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
         .filter(Boolean)
         .map((line) => JSON.parse(line) as Record<string, unknown>)
     },
-    async close() {
-      await Promise.all([...kept].map((child) => child.stop()))
-      await Promise.all(knownHomes.map((home) => cluster.postern(home, ['core', 'stop']).catch(() => undefined)))
-      await server?.stop()
-      await postgres.stop()
-      await rm(directory, { recursive: true, force: true })
-    },
+    close: () => running.disposeAsync(),
   }
+  started.defer(async () => {
+    await Promise.all([...kept].map((child) => child.stop()))
+    await Promise.all(knownHomes.map((home) => cluster.postern(home, ['core', 'stop']).catch(() => undefined)))
+    await server?.stop()
+  })
 
   await cluster.startServer()
   const adminHome = await cluster.newHome()
@@ -262,6 +264,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
   )
   if (setup.code !== 0) throw new Error(`the first administrator could not be made: ${setup.stderr}`)
   await cluster.apply(documents(postgres.port))
+  const running = started.move()
   return cluster
 }
 

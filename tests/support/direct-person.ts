@@ -7,8 +7,10 @@ import { parseAddress, type Cluster } from '../../client/cluster/address.ts'
 import { createKeyRequest, type KeyRequest } from '../../client/cluster/csr.ts'
 import { dialRoute, type DialedRoute } from '../../client/cluster/dial.ts'
 import type { ApiRequest } from '../../client/cluster/exchange.ts'
+import type { RouteTunnels } from '../../client/cluster/route-tunnels.ts'
 import { buildKeyedCertificate, type KeyedCertificate } from '../../client/cluster/keyed-certificate.ts'
-import { LoginResponse, RouteResponse } from '../../shared/api.ts'
+import { LoginResponse } from '../../shared/login-api.ts'
+import { RouteResponse } from '../../shared/resource-api.ts'
 import { ALPN, type ResourceProtocol, type RouteIdentity, type UserIdentity } from '../../shared/names.ts'
 import type { TestCluster } from './cluster.ts'
 
@@ -64,10 +66,15 @@ export class DirectPerson {
     return keyed(certificate, this.#key, this.#cluster, 'route')
   }
 
-  /** One connection of a route, up to the server's ok. The caller owns the link. */
-  dial(certificate: RouteCertificate, protocol: ResourceProtocol, signal: AbortSignal): Promise<DialedRoute> {
+  /** One connection of a route, up to the server's ok; through tunnels if there are some. The caller owns the link. */
+  dial(
+    certificate: RouteCertificate,
+    protocol: ResourceProtocol,
+    signal: AbortSignal,
+    tunnels?: RouteTunnels,
+  ): Promise<DialedRoute> {
     const noteServerTime = (): void => undefined
-    return dialRoute({ cluster: this.#cluster, alpn: ALPN_OF[protocol], certificate, noteServerTime, signal })
+    return dialRoute({ cluster: this.#cluster, alpn: ALPN_OF[protocol], certificate, tunnels, noteServerTime, signal })
   }
 }
 

@@ -1,6 +1,6 @@
 // Which resources match what was typed and chosen: every word must occur in name, description, labels or accounts; names
 // that begin with the words come first. Pure.
-import type { ResourceView } from '../../../shared/api.ts'
+import type { ResourceView } from '../../../shared/resource-api.ts'
 import { byName } from '../../format.ts'
 
 export type ResourceFilter = { words: string; kind: string | null; label: string | null }

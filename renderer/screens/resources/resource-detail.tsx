@@ -1,6 +1,6 @@
 // The selected resource: what it is, and for each account what one may do with it and the gateway that is open, if any.
 import { useState } from 'react'
-import type { ResourceView } from '../../../shared/api.ts'
+import type { ResourceView } from '../../../shared/resource-api.ts'
 import type { GatewayDetail } from '../../../shared/app-state.ts'
 import type { PosternError } from '../../../shared/errors.ts'
 import { hasAccounts } from '../../../shared/names.ts'

@@ -1,5 +1,5 @@
 // One row of the list of resources: name, what it is, and whether it is open already.
-import type { ResourceView } from '../../../shared/api.ts'
+import type { ResourceView } from '../../../shared/resource-api.ts'
 import type { GatewayDetail } from '../../../shared/app-state.ts'
 import { hasAccounts } from '../../../shared/names.ts'
 import { StateMark } from '../../components/state-mark.tsx'

@@ -2,7 +2,7 @@
 // the selected resource may do. Enter or a double click opens with the defaults.
 import { Database, RotateCw, SearchX, ServerOff } from 'lucide-react'
 import { useDeferredValue, useMemo, useState } from 'react'
-import type { ResourceView } from '../../../shared/api.ts'
+import type { ResourceView } from '../../../shared/resource-api.ts'
 import { hasAccounts } from '../../../shared/names.ts'
 import type { ProfileView } from '../../../shared/rpc.ts'
 import { Button, IconButton } from '../../components/button.tsx'

@@ -16,7 +16,7 @@ import { useNow } from '../../state/use-now.ts'
 import { texts } from '../../texts.ts'
 import { mayEnd } from './rights.ts'
 import { SessionFacts } from './session-facts.tsx'
-import { lastedMs } from './session-words.ts'
+import { lastedMs, stateOf } from './session-words.ts'
 import { accountOf, protocolOf } from './sessions-view.ts'
 import { Statements } from './statements.tsx'
 import styles from './session-page.module.css'
@@ -34,7 +34,7 @@ export function SessionPage({ session, profile }: { session: SessionView; profil
   return (
     <div className={styles.page}>
       <div className={styles.crumb}>
-        <StateBadge session={session.state} />
+        <StateBadge session={stateOf(session)} />
         <span className={styles.kind}>{protocolOf(session.protocol)}</span>
         <code className={styles.id} title={session.id} data-selectable>
           {session.id.slice(0, 8)}
@@ -57,6 +57,13 @@ export function SessionPage({ session, profile }: { session: SessionView; profil
         <div className={styles.ended} role="status">
           <Callout tone="info" title={words.endedTitle(formatMoment(ended))}>
             {words.endedWhy(session.endReason ?? '', session.endedBy, isOwn && session.endedBy === profile.user)}
+          </Callout>
+        </div>
+      )}
+      {ended === null && session.inactiveSince !== null && (
+        <div className={styles.ended} role="status">
+          <Callout tone="info" title={words.inactiveTitle(formatMoment(local(session.inactiveSince)))}>
+            {words.inactiveWhy}
           </Callout>
         </div>
       )}

@@ -6,7 +6,7 @@ import { StateMark } from '../../components/state-mark.tsx'
 import { formatAgo, formatBytes, formatTime } from '../../format.ts'
 import { useNow } from '../../state/use-now.ts'
 import { texts } from '../../texts.ts'
-import { doesNow, howEnded } from './session-words.ts'
+import { doesNow, howEnded, stateOf } from './session-words.ts'
 import { accountOf, protocolOf } from './sessions-view.ts'
 import styles from './session-row.module.css'
 
@@ -31,7 +31,7 @@ export function SessionRow({
   return (
     <span className={classNames(styles.row, isOver && styles.over)}>
       <span className={styles.mark}>
-        <StateMark session={session.state} />
+        <StateMark session={stateOf(session)} />
       </span>
       <span className={styles.what} title={words.named(session.resource, account)}>
         <b dir="auto">{session.resource}</b>

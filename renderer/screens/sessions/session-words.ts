@@ -1,5 +1,6 @@
 // What a session does or why it is over, in a few words. Pure; `now` is by the server's clock, in ms.
 import type { SessionView } from '../../../shared/session-api.ts'
+import type { ShownSessionState } from '../../components/state-mark.tsx'
 import { formatDuration } from '../../format.ts'
 import { texts } from '../../texts.ts'
 
@@ -11,8 +12,14 @@ const NOW_MS = 5000
 export const idleMs = ({ lastActivityAt }: SessionView, now: number): number | null =>
   lastActivityAt === null ? null : Math.max(0, now - Date.parse(lastActivityAt))
 
-/** `active now`, `idle 12 min`. */
+/** What is shown as its state: a live one whose core does not answer is inactive (I3). */
+export const stateOf = ({ state, inactiveSince }: SessionView): ShownSessionState =>
+  state === 'ended' || inactiveSince === null ? state : 'inactive'
+
+/** `active now`, `idle 12 min`, `inactive 3 min`. */
 export function doesNow(session: SessionView, now: number): string {
+  if (session.inactiveSince !== null)
+    return words.inactive(formatDuration(Math.max(0, now - Date.parse(session.inactiveSince))))
   if (session.state === 'starting') return words.starting
   const idle = idleMs(session, now)
   if (idle !== null && idle < NOW_MS && session.connections > 0) return words.busy

@@ -5,6 +5,7 @@ import { hasAccounts, type ResourceProtocol } from '../../../shared/names.ts'
 import type { SessionView } from '../../../shared/session-api.ts'
 import { navigate } from '../../navigation.ts'
 import { texts } from '../../texts.ts'
+import { stateOf } from './session-words.ts'
 
 export type SessionsFilter = {
   scope: 'mine' | 'all'
@@ -48,7 +49,7 @@ export function filterSessions(
     const why = session.endReason === null ? '' : (texts.sessions.endedShort[session.endReason] ?? session.endReason)
     const text = [
       ...[session.resource, session.account, session.user, session.address, protocolOf(session.protocol)],
-      ...[texts.sessionState[session.state], why, session.endedBy ?? ''],
+      ...[texts.sessionState[stateOf(session)], why, session.endedBy ?? ''],
     ]
       .join('\n')
       .toLowerCase()

@@ -1,6 +1,6 @@
 // Reads an audit event as a statement: its text, what became of it, how long it took. Servers of other versions may say more or
 // less: nothing here throws. Pure.
-import type { AuditEvent } from '../../../shared/api.ts'
+import type { AuditEvent } from '../../../shared/audit-api.ts'
 import { formatBytes, formatDuration } from '../../format.ts'
 import { texts } from '../../texts.ts'
 

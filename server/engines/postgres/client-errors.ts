@@ -1,7 +1,7 @@
 // The last words to a client: which FATAL error each failure becomes (E1: fixed texts, no host, no driver text, an error id
 // that finds the cause in the server's log). Called by the engine.
 import { PosternError, type ErrorCode } from '../../../shared/errors.ts'
-import type { SessionEndReason } from '../../../shared/api.ts'
+import type { SessionEndReason } from '../../../shared/session-api.ts'
 import { encodeErrorResponse, type Severity } from '../../../shared/wire/postgres/backend-messages.ts'
 import { fatalError, SQLSTATE, type Sqlstate } from '../../../shared/wire/postgres/fatal-errors.ts'
 import { PostgresProtocolError } from '../../../shared/wire/postgres/protocol-error.ts'

@@ -12,7 +12,7 @@ import {
   type StartupParameters,
 } from '../../../shared/wire/postgres/startup.ts'
 import { readBytes } from '../../../link/read-bytes.ts'
-import type { PostgresResource } from '../../../shared/api.ts'
+import type { PostgresResource } from '../../../shared/admin-api.ts'
 import type { RouteAccess } from '../../seams.ts'
 import { StartupRefusal } from './client-errors.ts'
 

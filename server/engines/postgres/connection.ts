@@ -1,6 +1,6 @@
 // One client connection from its startup message to its end: check, fetch credentials, dial, log in, relay, close. Called by
 // the engine; owns the connection to the target, its cancel key and its lines in the audit log.
-import type { AuditEventName } from '../../../shared/api.ts'
+import type { AuditEventName } from '../../../shared/audit-api.ts'
 import type { ErrorCode } from '../../../shared/errors.ts'
 import {
   encodeAuthenticationOk,

@@ -1,6 +1,6 @@
 // What the audit log gets to read about one statement: its text without secrets, its names, what became of it. Called by the
 // statement log. The shapes are documented here and only grow.
-import type { AuditEventName } from '../../../shared/api.ts'
+import type { AuditEventName } from '../../../shared/audit-api.ts'
 import type { KeptText } from './prepared-names.ts'
 import { sqlstateClass } from './sqlstate-class.ts'
 import type { SeenError } from '../../../shared/wire/postgres/backend-messages.ts'

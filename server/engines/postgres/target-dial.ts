@@ -3,7 +3,7 @@
 import { createHash, X509Certificate } from 'node:crypto'
 import { isIP, type Socket } from 'node:net'
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls'
-import type { PostgresResource } from '../../../shared/api.ts'
+import type { PostgresResource } from '../../../shared/admin-api.ts'
 import { PosternError } from '../../../shared/errors.ts'
 import { encodeSslRequest } from '../../../shared/wire/postgres/startup.ts'
 import { readBytes } from '../../../link/read-bytes.ts'

@@ -1,11 +1,12 @@
 // The engine for plain TCP (DB6): reaches the target, then copies bytes both ways and knows nothing of them. As no error can
 // be said inside the connection, the target is dialled before the preamble, which tells whether it was reached.
 import type { Socket } from 'node:net'
-import type { AuditEventName } from '../../../shared/api.ts'
+import type { AuditEventName } from '../../../shared/audit-api.ts'
 import { PosternError } from '../../../shared/errors.ts'
 import { linkOf, type Link } from '../../../link/link.ts'
 import { WRITE_STALL_MS, watchForStall } from '../../../link/write-stall.ts'
 import type { AuditLog, Clock, Engine, EngineConnection, ReportError } from '../../seams.ts'
+import { ClientPatience } from '../../client-patience.ts'
 import { untilAborted } from '../../until-aborted.ts'
 import { connectToTarget } from '../target-socket.ts'
 
@@ -67,21 +68,20 @@ async function reachTarget(
   { access, session, signal, link, log }: EngineConnection,
   { reportError, dialTimeoutMs }: TcpEngineOptions,
 ) {
-  const gone = new AbortController()
-  void link.closed.then(() => gone.abort(new Error('the client closed the connection')))
-  const isOver = AbortSignal.any([signal, gone.signal])
-  const deadline = AbortSignal.timeout(dialTimeoutMs)
+  const patience = new ClientPatience(link, signal, dialTimeoutMs)
   let socket: Socket | undefined
   try {
-    socket = await connectToTarget(access.resource.address, AbortSignal.any([isOver, deadline]))
-    await untilAborted(session.markActive(), AbortSignal.any([isOver, deadline]))
-    isOver.throwIfAborted()
+    socket = await connectToTarget(access.resource.address, patience.signal)
+    await untilAborted(session.markActive(), patience.signal)
+    patience.signal.throwIfAborted()
     return socket
   } catch (cause) {
     socket?.destroy()
-    isOver.throwIfAborted()
+    if (!patience.isLate) patience.signal.throwIfAborted()
     const errorId = reportError('target_unreachable', cause, log)
     throw new PosternError('target_unreachable', unreachable(access.resource.name), { cause, errorId })
+  } finally {
+    patience.end()
   }
 }
 

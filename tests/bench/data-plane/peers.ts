@@ -84,10 +84,11 @@ export async function startHaproxyGateway(
   directory: string,
   upstreamPort: number,
   bufferBytes?: number,
+  threads?: number,
 ): Promise<RunningWay> {
   const port = await freePort()
   const file = join(directory, `haproxy-${port}.cfg`)
-  const tuning = bufferBytes === undefined ? '' : `  tune.bufsize ${bufferBytes}\n`
+  const tuning = `${bufferBytes === undefined ? '' : `  tune.bufsize ${bufferBytes}\n`}${threadsOf(threads)}`
   const pems = `crt ${join(directory, 'client.pem')} ca-file ${join(directory, 'ca.pem')}`
   await writeFile(
     file,
@@ -100,21 +101,23 @@ listen gateway
   return wayOf(port, await startListening(PROGRAMS.haproxy.path, ['-db', '-f', file], port))
 }
 
-/** A haproxy at each end of the mutual TLS, as the whole way needs it. */
-export async function startHaproxyPair(directory: string, targetPort: number): Promise<RunningWay> {
+const threadsOf = (threads: number | undefined): string => (threads === undefined ? '' : `  nbthread ${threads}\n`)
+
+/** A haproxy at each end of the mutual TLS, as the whole way needs it. @param threads of each; its default is one a core */
+export async function startHaproxyPair(directory: string, targetPort: number, threads?: number): Promise<RunningWay> {
   const port = await freePort()
   const file = join(directory, `haproxy-${port}.cfg`)
   const pems = `crt ${join(directory, 'server.pem')} ca-file ${join(directory, 'ca.pem')}`
   await writeFile(
     file,
-    `global\n  maxconn 5000\n${HAPROXY_DEFAULTS}
+    `global\n  maxconn 5000\n${threadsOf(threads)}${HAPROXY_DEFAULTS}
 listen terminator
   bind 127.0.0.1:${port} ssl ${pems} verify required alpn bench ssl-min-ver TLSv1.3
   server target 127.0.0.1:${targetPort}
 `,
   )
   const terminator = await startListening(PROGRAMS.haproxy.path, ['-db', '-f', file], port)
-  const gateway = await startHaproxyGateway(directory, port)
+  const gateway = await startHaproxyGateway(directory, port, undefined, threads)
   return {
     port: gateway.port,
     pids: [...gateway.pids, terminator.child.pid ?? -1],

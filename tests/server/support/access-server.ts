@@ -10,7 +10,7 @@ import path from 'node:path'
 import tls from 'node:tls'
 import pino from 'pino'
 import { TOTP, Secret as OtpSecret } from 'otpauth'
-import { LoginResponse } from '../../../shared/api.ts'
+import { LoginResponse } from '../../../shared/login-api.ts'
 import { ALPN, type Alpn } from '../../../shared/names.ts'
 import {
   bitString,
@@ -212,6 +212,7 @@ export async function startTestServer(
       endLogin: (id, reason) => Promise.resolve(void sessionEnds.push(`endLogin ${id} ${reason}`)),
       endUser: (name, reason) => Promise.resolve(void sessionEnds.push(`endUser ${name} ${reason}`)),
       endDisallowed: () => Promise.resolve(void sessionEnds.push('endDisallowed')),
+      noteCore: () => undefined,
     },
     audit: { record: (entry) => void audit.push(entry), flush: () => Promise.resolve() },
     auditReader: {
@@ -323,5 +324,5 @@ export async function startTestServer(
   }
 }
 
-/** The DER of a certificate, as the TLS layer hands it to the access check. */
+/** The DER of a PEM text. */
 export const derOf = (pem: string): Buffer => Buffer.from(pem.replace(/-----[^-]+-----|\s/g, ''), 'base64')

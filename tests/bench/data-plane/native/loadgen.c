@@ -4,6 +4,7 @@
 //     up|down CONNECTIONS BYTES      BYTES over each connection at once; the connections stand before the clock starts
 //     ping COUNT                     one byte there and back, one after the other, on one connection
 //     connect AT_ONCE MS PAUSE_US    new connection, one byte there and back, close; that long, pausing in between
+//     beside-up|beside-down BULKS MS the same byte for that long, beside so many connections that carry as much as they can
 //     idle CONNECTIONS               opens them, says so, keeps them until its input ends
 // Prints one JSON line: seconds, bytes, count, failures, p50 and p99 in microseconds, as far as the mode knows them.
 #define _GNU_SOURCE
@@ -23,6 +24,7 @@
 #include <unistd.h>
 
 enum { BLOCK = 65536, THREADS_MAX = 256, SAMPLES_MAX = 1000000, PATIENCE_S = 20 };
+#define WARM_UP_S 0.3
 struct connection { int fd; SSL *tls; };
 
 static SSL_CTX *context;
@@ -114,6 +116,25 @@ static void *bulk(void *unused) {
   return NULL;
 }
 
+// --- beside bulk ---
+static uint64_t bytes_moved;
+
+static void *bulk_until_over(void *unused) {
+  struct connection c;
+  char *block = calloc(1, BLOCK);
+  int is_good = open_connection(&c) && ask(&c, is_upload ? 2 : 3, (uint64_t)1 << 50);
+  pthread_barrier_wait(&barrier);
+  while (is_good && !is_over) {
+    ssize_t moved = is_upload ? (write_all(&c, block, BLOCK) ? BLOCK : -1) : read_some(&c, block, BLOCK);
+    is_good = moved > 0;
+    if (is_good) __sync_fetch_and_add(&bytes_moved, moved);
+  }
+  if (!is_good) __sync_fetch_and_add(&failures, 1);
+  close_connection(&c);
+  free(block);
+  return NULL;
+}
+
 // --- many short connections ---
 static float samples[SAMPLES_MAX];
 static long sample_count;
@@ -141,11 +162,20 @@ static int by_size(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
+/** Pings that long on this connection; the bulk beside it has begun. */
+static int ping_for(struct connection *c, double seconds) {
+  for (double start = seconds_now(), end = start + seconds; start < end && sample_count < SAMPLES_MAX; start = seconds_now()) {
+    if (!echo_byte(c, 0)) return 0;
+    samples[sample_count++] = (seconds_now() - start) * 1e6;
+  }
+  return 1;
+}
+
 static void print_samples(long count, double seconds) {
   if (count > SAMPLES_MAX) count = SAMPLES_MAX;
   qsort(samples, count, sizeof *samples, by_size);
-  printf("{\"count\":%ld,\"seconds\":%.4f,\"failures\":%d,\"p50\":%.1f,\"p99\":%.1f}\n", count, seconds, failures, count ? samples[count / 2] : 0,
-         count ? samples[count * 99 / 100] : 0);
+  printf("{\"count\":%ld,\"seconds\":%.4f,\"bytes\":%lu,\"failures\":%d,\"p50\":%.1f,\"p99\":%.1f}\n", count, seconds, (unsigned long)bytes_moved,
+         failures, count ? samples[count / 2] : 0, count ? samples[count * 99 / 100] : 0);
 }
 
 static void speak_tls(const char *directory) {
@@ -197,6 +227,26 @@ int main(int count, char **arguments) {
     }
     failures = !is_good;
     print_samples(sample_count, seconds_now() - begin);
+    close_connection(&c);
+  } else if ((!strcmp(mode, "beside-up") || !strcmp(mode, "beside-down")) && count == 6 && first < THREADS_MAX) {
+    is_upload = !strcmp(mode, "beside-up");
+    struct connection c;
+    int is_good = open_connection(&c) && echo_byte(&c, 1);
+    pthread_barrier_init(&barrier, NULL, first + 1);
+    for (int at = 0; at < first; at++) pthread_create(threads + at, NULL, bulk_until_over, NULL);
+    pthread_barrier_wait(&barrier);
+    is_good = is_good && ping_for(&c, WARM_UP_S);
+    sample_count = 0;
+    uint64_t before = bytes_moved;
+    double start = seconds_now();
+    is_good = is_good && ping_for(&c, atol(arguments[5]) / 1000.0);
+    double seconds = seconds_now() - start;
+    uint64_t moved = bytes_moved - before;
+    is_over = 1;
+    for (int at = 0; at < first; at++) pthread_join(threads[at], NULL);
+    bytes_moved = moved;
+    failures += !is_good;
+    print_samples(sample_count, seconds);
     close_connection(&c);
   } else if (!strcmp(mode, "connect") && count == 7 && first <= THREADS_MAX) {
     pause_us = atoi(arguments[6]);

@@ -1,0 +1,40 @@
+// Whether anybody is at the other end of a session (I3): the core of a login that answers no ping of the control stream has its
+// sessions become inactive, since the moment when it was heard last. They live on until the idle limit, since it may come back (S2),
+// and are what they were with the first sign of it: a new stream, a new connection, a byte. Owned by sessions.ts.
+import type { AuditLog } from '../seams.ts'
+import { auditFields, type Live } from './live-session.ts'
+
+export interface Presence {
+  /** @param since when the login's core was heard last; null: it is there */
+  note(loginId: string, since: Date | null): void
+  /** Looks for bytes that came from those that were inactive. */
+  look(): void
+}
+
+export function createPresence({ living, audit }: { living: () => Iterable<Live>; audit: AuditLog }): Presence {
+  function setInactive(live: Live, since: Date): void {
+    live.inactive = { since, bytesFromClient: live.activity.look().bytesFromClient }
+    audit.record({ event: 'session.inactive', ...auditFields(live), detail: { since: since.toISOString() } })
+  }
+  function setActive(live: Live): void {
+    live.inactive = undefined
+    audit.record({ event: 'session.resumed', ...auditFields(live) })
+  }
+  return {
+    note(loginId, since) {
+      for (const live of living()) {
+        if (live.route.loginId !== loginId || live.ended) continue
+        if (since === null) {
+          if (live.inactive) setActive(live)
+        } else if (!live.inactive) setInactive(live, since)
+      }
+    },
+
+    look() {
+      for (const live of living()) {
+        const isHeard = live.inactive && live.activity.look().bytesFromClient !== live.inactive.bytesFromClient
+        if (isHeard && !live.ended) setActive(live)
+      }
+    },
+  }
+}

@@ -1,0 +1,129 @@
+// Gateway and server with nothing but what carries bytes (client/cluster, link), so that ways which the product chooses between can be
+// measured beside each other: a TLS connection each, with tickets and without, tunnels that stay in frames, tunnels as they are
+// shipped, and one tunnel for everything. Each end is a process of its own. Started by the benchmarks beside it; forks itself.
+import { fork, type ChildProcess } from 'node:child_process'
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
+import { pino } from 'pino'
+import { parseAddress } from '../../client/cluster/address.ts'
+import { dialRoute } from '../../client/cluster/dial.ts'
+import { buildKeyedCertificate } from '../../client/cluster/keyed-certificate.ts'
+import { RouteTunnels, unknownTunnelSupport } from '../../client/cluster/route-tunnels.ts'
+import { linkOf, type Link } from '../../link/link.ts'
+import { encodePreamble } from '../../link/preamble.ts'
+import { Tunnel } from '../../link/tunnel/tunnel.ts'
+import { ALPN } from '../../shared/names.ts'
+import { createTestCa } from '../support/certificates.ts'
+import type { RunningWay } from './data-plane/way.ts'
+
+/** `own`: a TLS connection each. `frames`: tunnels that no stream leaves. `tunnels`: as shipped. `one tunnel`: shared by all. */
+export const LINK_WAYS = ['own', 'own, no tickets', 'frames', 'tunnels', 'one tunnel'] as const
+export type LinkWay = (typeof LINK_WAYS)[number]
+
+type Setup = {
+  role: 'server' | 'gateway'
+  way: LinkWay
+  /** Where it leads to. */
+  port: number
+  certPem: string
+  keyPem: string
+  caPem: string
+}
+
+const SETTINGS = { idleMs: 60_000, pingEveryMs: 30_000, pongWithinMs: 15_000 }
+const DAY_MS = 86_400_000
+
+/** Starts both ends of one way to that port of this machine. */
+export async function startLinkWay(way: LinkWay, targetPort: number): Promise<RunningWay> {
+  const ca = createTestCa()
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const uri = 'spiffe://bench/user/alice/login/l-1/route/r-1'
+  const certPem = ca.issueClient(uri, publicKey, new Date(Date.now() - DAY_MS), new Date(Date.now() + DAY_MS))
+  const keyPem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+  const common = { way, caPem: ca.certPem }
+  const server = await start({ role: 'server', port: targetPort, ...ca.issueServer(), ...common })
+  const gateway = await start({ role: 'gateway', port: server.port, certPem, keyPem, ...common })
+  return {
+    port: gateway.port,
+    pids: [gateway, server].map(({ child }) => child.pid ?? -1),
+    stop: async () => {
+      for (const { child } of [gateway, server]) {
+        child.kill()
+        if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+      }
+    },
+  }
+}
+
+async function start(setup: Setup): Promise<{ child: ChildProcess; port: number }> {
+  const child = fork(import.meta.filename, [], { env: { ...process.env, LD_PRELOAD: process.env['X_PRELOAD'] ?? '' } })
+  child.send(setup)
+  const [{ port }] = (await once(child, 'message')) as [{ port: number }]
+  return { child, port }
+}
+
+// --- the processes ------------------------------------------------------------------------------------------------------
+
+const play = (setup: Setup): Promise<number> => listen(setup.role === 'server' ? server(setup) : gateway(setup))
+
+async function listen(server: Server): Promise<number> {
+  server.listen({ port: 0, host: '127.0.0.1', backlog: 1024 })
+  await once(server, 'listening')
+  return (server.address() as AddressInfo).port
+}
+
+function server({ way, port, certPem, keyPem, caPem }: Setup): Server {
+  const transports = new Map<number, Socket>()
+  const tls = createTlsServer({
+    ...{ cert: certPem, key: keyPem, ca: caPem, minVersion: 'TLSv1.3', requestCert: true, rejectUnauthorized: false },
+    ...{ ALPNProtocols: [ALPN.tunnel, ALPN.tcp], sessionTimeout: 300 },
+  })
+  tls.on('secureConnection', (socket: TLSSocket) => {
+    const transport = transports.get(socket.remotePort ?? 0)
+    if (!transport) throw new Error('a TLS socket without its transport')
+    const serve = (link: Link): void => void serveRoute(link, port).catch(() => link.destroy())
+    if (socket.alpnProtocol === ALPN.tcp) serve(linkOf(socket, transport))
+    else new Tunnel({ socket, transport, settings: SETTINGS, onStream: serve })
+  })
+  // The client keeps tickets where it gets some: none are taken where the keys change.
+  if (way === 'own, no tickets') tls.on('connection', () => tls.setTicketKeys(randomBytes(48)))
+  return createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (socket) => {
+    const remote = socket.remotePort ?? 0
+    transports.set(remote, socket)
+    socket.on('error', () => undefined).once('close', () => transports.delete(remote))
+    tls.emit('connection', socket)
+    socket.resume()
+  })
+}
+
+async function serveRoute(link: Link, targetPort: number): Promise<void> {
+  const socket = connect({ port: targetPort, host: '127.0.0.1', allowHalfOpen: true, noDelay: true })
+  const target = linkOf(socket)
+  await once(socket, 'connect')
+  link.stream.write(encodePreamble({ ok: { version: 1, sessionId: 's', serverTime: new Date().toISOString() } }))
+  await link.pumpTo(target)
+}
+
+function gateway({ way, port, certPem, keyPem, caPem }: Setup): Server {
+  const certificate = buildKeyedCertificate({ certificatePem: certPem, keyPem, caPems: [caPem] }, 'route')
+  const cluster = { address: parseAddress(`127.0.0.1:${port}`), caPems: [caPem] }
+  const tunnels = way.startsWith('own') ? undefined : tunnelsOf(way)
+  const { signal } = new AbortController()
+  return createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    const here = linkOf(socket)
+    dialRoute({ cluster, certificate, tunnels, alpn: ALPN.tcp, noteServerTime: () => undefined, signal })
+      .then(({ link }) => here.pumpTo(link))
+      .catch(() => here.destroy())
+  })
+}
+
+const tunnelsOf = (way: LinkWay): RouteTunnels =>
+  new RouteTunnels({
+    ...{ support: unknownTunnelSupport(), now: Date.now, log: pino({ level: 'silent' }) },
+    settings: way === 'frames' ? { ...SETTINGS, rawFromBytes: Infinity } : SETTINGS,
+    ...(way === 'one tunnel' ? { tunnelsMax: 1 } : {}),
+  })
+
+if (process.send) process.once('message', (setup: Setup) => void play(setup).then((port) => process.send?.({ port })))
