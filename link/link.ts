@@ -3,8 +3,7 @@
 import type { Socket } from 'node:net'
 import { finished } from 'node:stream/promises'
 import type { Duplex } from 'node:stream'
-import { carryCovered } from './bare-pump.ts'
-import { carryFast } from './socket-pump.ts'
+import { carry, counting } from './carry.ts'
 
 export interface Link {
   /** The bytes. `end()` on it is a half-close; whoever owns the link destroys it. */
@@ -110,13 +109,11 @@ async function copyOneWay(
   count: (bytes: number) => void,
   begin?: Promise<void>,
 ): Promise<Error | undefined> {
-  const carry = (): void => {
-    if (from.stream.destroyed) return
-    if (carryFast(from.stream, to.stream, count)) return
-    if (!carryCovered(from.stream, to.stream, count)) carryByStreams(from.stream, to.stream, count)
+  const start = (): void => {
+    if (!from.stream.destroyed) carry(from.stream, to.stream, counting(to.stream, count))
   }
-  if (begin) void begin.then(carry)
-  else carry()
+  if (begin) void begin.then(start)
+  else start()
   try {
     await Promise.all([finished(from.stream, { writable: false }), finished(to.stream, { readable: false })])
     return undefined
@@ -125,10 +122,4 @@ async function copyOneWay(
     to.reset()
     return error as Error
   }
-}
-
-function carryByStreams(from: Duplex, to: Duplex, count: (bytes: number) => void): void {
-  from.pipe(to)
-  // Beside the pipe, which flows by now: a listener more neither starts nor pauses a stream.
-  from.on('data', (chunk: Buffer) => count(chunk.length))
 }

@@ -1,11 +1,8 @@
 // The fast way of bytes from one socket to another, TCP or TLS, in one direction. Node makes a buffer for every read of a socket
 // and, over TLS, one for each record; here the system reads into memory that is kept, and what was read goes out in one write.
-// Called by link.ts alone, which takes plain streams where this says no (carryFast).
+// Called by carry.ts alone, which takes plain streams where this says no (carryFast).
 //
-// How: a socket that is made with the documented option `onread` reads into the buffers that it is given. One that was accepted,
-// or read from before, takes no options any more; but all that the option does is to set three fields of the socket and to tell
-// its handle of the buffer (Node 24, lib/net.js: Socket, initSocketHandle). These names are not public, so they are looked for on
-// every socket; where one is missing or is not what it was, streams do it.
+// How a socket is made to read into memory of ours is in read-seat.ts; where it cannot be, streams do it.
 //
 // What must hold, or bytes are silently wrong (tests/data-plane):
 // - Memory that a write was given is not read into before that write is over: what is read into is never lent to a write.
@@ -15,6 +12,8 @@
 import { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { Duplex } from 'node:stream'
+import { offer, seatOf, takeSeat, type Seat } from './read-seat.ts'
+import type { Flow, Tap } from './stream-pump.ts'
 import { noteSmallPiece, turnBytes } from './turns.ts'
 
 /** A connection begins with this, and has it again after a silence, in bytes: most carry a few hundred at a time. */
@@ -23,7 +22,7 @@ const FIRST_BYTES = 4 * 1024
 const SMALL_BYTES = 16 * 1024
 /** Measured, plain to TLS: 64 KiB cost 1.01, 256 KiB 0.68, 1 MiB 0.67 s of CPU for a gigabyte. */
 const MOST_BYTES = 256 * 1024
-/** A record of TLS of at least so many bytes is probably one of many: they are gathered until the turn of the event loop ends. */
+/** A read of at least so many bytes is probably one of many; records of TLS are gathered until the turn of the event loop ends. */
 const GATHERED_BYTES = 4 * 1024
 /** Reading stops while so many bytes wait to be written; a few hundred do not stop it, which costs more than to go on. */
 const STOP_BYTES = 64 * 1024
@@ -33,16 +32,18 @@ const SILENCE_MS = 10_000
 /**
  * Carries everything from `from` to `to` from now on, with back-pressure: first what `from` holds, last its end as a half-close.
  * Errors are the streams' own, and the caller's to see.
- * @param count is told of every piece that was read, in bytes
- * @returns false, with nothing done, where plain streams have to do it
+ * @returns undefined, with nothing done, where plain streams have to do it
  */
-export function carryFast(from: Duplex, to: Duplex, count: (bytes: number) => void): boolean {
-  if (!(from instanceof Socket) || !(to instanceof Socket)) return false
+export function carryFast(from: Duplex, to: Duplex, tap: Tap): Flow | undefined {
+  if (!(from instanceof Socket) || !(to instanceof Socket)) return undefined
   const seat = seatOf(from)
-  if (!seat) return false
-  new OneWay(from, to, seat, count).begin()
-  return true
+  if (!seat) return undefined
+  const one = new OneWay(from, to, seat, tap)
+  one.begin()
+  return one
 }
+
+const NOTHING = Buffer.alloc(0)
 
 /** Memory that is read into from front to back, and lent to writes. */
 class Slot {
@@ -66,11 +67,26 @@ class Slot {
     return this.filled === this.bytes.length
   }
 
-  /** Writes what was read into it. It is lent then until #onFree, unless the system took everything at once. */
-  writeTo(to: Socket): void {
-    this.#writes += 1
-    to.write(this.bytes.subarray(this.written, this.filled), this.#onWritten)
+  /** What was read into it and not taken yet. */
+  take(): Buffer {
+    const piece = this.bytes.subarray(this.written, this.filled)
     this.written = this.filled
+    return piece
+  }
+
+  /**
+   * Writes a part of its memory. It is lent then until #onFree, unless the system took everything at once: TCP nearly always does,
+   * and a write that nobody waits for costs Node less. TLS never does.
+   */
+  write(piece: Buffer, to: Socket): void {
+    if (to instanceof TLSSocket) to.write(piece, this.#onWritten)
+    else {
+      to.write(piece)
+      if (to.writableLength === 0) return
+      // Done when everything before it is.
+      to.write(NOTHING, this.#onWritten)
+    }
+    this.#writes += 1
     this.isLent = to.writableLength > 0
   }
 
@@ -82,31 +98,35 @@ class Slot {
   }
 }
 
-class OneWay {
+class OneWay implements Flow {
   readonly #from: Socket
   readonly #to: Socket
   readonly #seat: Seat
-  readonly #count: (bytes: number) => void
+  readonly #tap: Tap
   readonly #gatheredBytes: number
   /** Of the next slot, in bytes. */
   #size = FIRST_BYTES
   /** What is read into: the handle has the address of its rest, and learns of another only where #next is asked. */
   #slot: Slot
   #free: Slot | undefined
+  /** Memory that the handle has the beginning of. */
+  #offered: Buffer | undefined
   #isTurnAwaited = false
   /** Since the last turn of the event loop, in bytes; and whether that was its share, and the next turn is waited for. */
   #inTurn = 0
   #isResting = false
   /** What is written waits: reading goes on when it is gone. */
   #isStopped = false
+  #isHeld = false
+  #isDropping = false
   /** The most that was written at once since the last look, in bytes. */
   #most = 0
 
-  constructor(from: Socket, to: Socket, seat: Seat, count: (bytes: number) => void) {
+  constructor(from: Socket, to: Socket, seat: Seat, tap: Tap) {
     this.#from = from
     this.#to = to
     this.#seat = seat
-    this.#count = count
+    this.#tap = tap
     // TCP brings all that there is at once.
     this.#gatheredBytes = from instanceof TLSSocket ? GATHERED_BYTES : Number.POSITIVE_INFINITY
     this.#slot = new Slot(this.#size, this.#onFree)
@@ -118,16 +138,37 @@ class OneWay {
     if (from.readableEnded) process.nextTick(this.#onEnd)
     else from.once('end', this.#onEnd)
     from.once('close', () => overlook(this))
-    takeSeat(this.#seat, from, this.#slot.bytes, this.#next, this.#onRead)
+    this.#offered = this.#slot.bytes
+    takeSeat(this.#seat, from, this.#offered, this.#next, this.#onRead)
     // What the stream holds; and everything, should a Node ever pass over the fields that were just set.
     from.on('data', this.#onStreamed)
     while (from.read() !== null);
-    if (!this.#isStopped) from.resume()
+    this.#resume()
+  }
+
+  hold(): void {
+    this.#isHeld = true
+    this.#from.pause()
+  }
+
+  release(): void {
+    if (!this.#isHeld) return
+    this.#isHeld = false
+    if (!this.#isStopped && this.#flush()) this.#resume()
+  }
+
+  drop(): void {
+    this.#isDropping = true
+    this.#isHeld = this.#isStopped = false
+    this.#resume()
+  }
+
+  #resume(): void {
+    if (!this.#isStopped && !this.#isHeld && !this.#isResting) this.#from.resume()
   }
 
   /** `size` bytes were read into the slot. @returns false to stop reading */
   readonly #onRead = (size: number): boolean => {
-    this.#count(size)
     const slot = this.#slot
     slot.filled += size
     if (this.#size <= SMALL_BYTES) noteSmallPiece()
@@ -138,7 +179,7 @@ class OneWay {
       if (!this.#isTurnAwaited) setImmediate(this.#onTurnEnds)
       this.#isTurnAwaited = true
     }
-    if (this.#isStopped) {
+    if (this.#isStopped || this.#isHeld) {
       if (slot.isFull) this.#flush()
       return false
     }
@@ -147,22 +188,28 @@ class OneWay {
     return !this.#isResting
   }
 
-  /** Where the next read goes; asked after each one. Never without room: a slot that is full was written. */
-  readonly #next = (): Buffer => {
+  /** Where the next read goes, undefined: where the last one went. Asked after each. Never without room: a full slot was written. */
+  readonly #next = (): Buffer | undefined => {
     const slot = this.#slot
     if (slot.written === slot.filled) {
       if (slot.isLent || slot.bytes.length < this.#size) this.#takeSlot()
       this.#slot.written = this.#slot.filled = 0
     }
     const { bytes, filled } = this.#slot
-    return bytes.length <= SMALL_BYTES ? bytes.subarray(filled) : bytes.subarray(filled, filled + turnBytes())
+    if (bytes.length > SMALL_BYTES) {
+      this.#offered = undefined
+      return bytes.subarray(filled, filled + turnBytes())
+    }
+    if (this.#offered === bytes && filled === 0) return undefined
+    this.#offered = filled === 0 ? bytes : undefined
+    return filled === 0 ? bytes : bytes.subarray(filled)
   }
 
   readonly #onTurnEnds = (): void => {
     const wasResting = this.#isResting
     this.#isTurnAwaited = this.#isResting = false
     this.#inTurn = 0
-    if (this.#isStopped) return
+    if (this.#isStopped || this.#isHeld) return
     if (!this.#flush()) this.#from.pause()
     else if (wasResting) this.#from.resume()
   }
@@ -170,14 +217,22 @@ class OneWay {
   /** Writes what there is. @returns false to stop reading */
   #flush(): boolean {
     const slot = this.#slot
-    if (this.#to.destroyed) {
+    if (this.#to.destroyed || this.#isDropping) {
       slot.written = slot.filled
-      return false
+      return this.#isDropping
     }
     this.#most = Math.max(this.#most, slot.filled - slot.written)
-    if (slot.filled > slot.written) slot.writeTo(this.#to)
-    this.#isStopped = this.#to.writableLength >= STOP_BYTES
-    return !this.#isStopped
+    if (slot.filled > slot.written) {
+      const piece = this.#tap.pass(slot.take())
+      if (piece.length > 0) slot.write(piece, this.#to)
+    }
+    this.#isStopped = this.#isTooMuch()
+    return !this.#isStopped && !this.#isHeld
+  }
+
+  /** Asked after the tap too, which may have ended it. */
+  #isTooMuch(): boolean {
+    return !this.#isDropping && this.#to.writableLength >= STOP_BYTES
   }
 
   #grow(size: number): void {
@@ -197,22 +252,25 @@ class OneWay {
   }
 
   readonly #goOn = (): void => {
-    if (!this.#isStopped || this.#to.writableLength >= STOP_BYTES || !this.#flush()) return
-    if (!this.#isResting) this.#from.resume()
+    if (!this.#isStopped || this.#isTooMuch()) return
+    this.#isStopped = false
+    // What is held back is not written either: its time comes with the release.
+    if (!this.#isHeld && this.#flush()) this.#resume()
   }
 
   readonly #onStreamed = (chunk: Buffer): void => {
-    this.#count(chunk.length)
+    if (this.#isDropping) return
     this.#flush()
-    this.#to.write(chunk, this.#goOn)
-    if (this.#to.writableLength < STOP_BYTES) return
+    const piece = this.#tap.pass(chunk)
+    if (piece.length > 0) this.#to.write(piece, this.#goOn)
+    if (!this.#isTooMuch()) return
     this.#isStopped = true
     this.#from.pause()
   }
 
   readonly #onEnd = (): void => {
     this.#flush()
-    this.#to.end()
+    if (!this.#isDropping) this.#tap.ended()
   }
 
   /** Makes the buffers small again if they were not needed since the last look. @returns whether they are small */
@@ -222,7 +280,8 @@ class OneWay {
     if (isNeeded) return false
     this.#size = FIRST_BYTES
     this.#takeSlot()
-    offer(this.#seat, this.#from, this.#slot.bytes)
+    this.#offered = this.#slot.bytes
+    offer(this.#seat, this.#from, this.#offered)
     return true
   }
 }
@@ -242,45 +301,4 @@ function overlook(one: OneWay): void {
   if (bigOnes.size > 0) return
   clearInterval(timer)
   timer = undefined
-}
-
-/** The fields of a socket that hold the buffer that is read into, the function that names the next, and the one that is told. */
-const FIELDS = ['kBuffer', 'kBufferGen', 'kBufferCb'] as const
-type Seat = { handle: object; useUserBuffer: (buffer: Buffer) => void } & Record<(typeof FIELDS)[number], symbol>
-
-/** Where a socket takes a buffer; undefined where it has no such place, or one that is taken. */
-function seatOf(socket: Socket): Seat | undefined {
-  const handle: unknown = Reflect.get(socket, '_handle')
-  if (socket.connecting || typeof handle !== 'object' || handle === null) return undefined
-  const useUserBuffer: unknown = Reflect.get(handle, 'useUserBuffer')
-  const [kBuffer, kBufferGen, kBufferCb] = FIELDS.map((name) =>
-    Object.getOwnPropertySymbols(socket).find((one) => one.description === name && Reflect.get(socket, one) === null),
-  )
-  if (typeof useUserBuffer !== 'function' || !kBuffer || !kBufferGen || !kBufferCb) return undefined
-  return {
-    handle,
-    useUserBuffer: (buffer) => void Reflect.apply(useUserBuffer, handle, [buffer]),
-    kBuffer,
-    kBufferGen,
-    kBufferCb,
-  }
-}
-
-function takeSeat(
-  seat: Seat,
-  socket: Socket,
-  first: Buffer,
-  next: () => Buffer,
-  onRead: (size: number) => boolean,
-): void {
-  Reflect.set(socket, seat.kBufferGen, next)
-  Reflect.set(socket, seat.kBufferCb, onRead)
-  offer(seat, socket, first)
-}
-
-/** The handle knows the address only: the field is what keeps the memory. Each call costs some 50 bytes until the handle closes. */
-function offer(seat: Seat, socket: Socket, buffer: Buffer): void {
-  if (Reflect.get(socket, '_handle') !== seat.handle) return
-  Reflect.set(socket, seat.kBuffer, buffer)
-  seat.useUserBuffer(buffer)
 }

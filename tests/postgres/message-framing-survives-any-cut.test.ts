@@ -59,12 +59,46 @@ describe.each([
   })
 })
 
+it('DB1: keeps nothing of a chunk whose memory is used again', () => {
+  fc.assert(
+    fc.property(messagesOf(FRONTEND), fc.array(fc.nat()), (messages, places) => {
+      const bytes = Buffer.concat(messages.map(({ type, body }) => encodeMessage(type, body)))
+      const seen: number[][] = []
+      const interest = Object.fromEntries(Array.from(FRONTEND).map((letter) => [letter, CAP]))
+      const framer = new MessageFramer(interest, ({ head }) => seen.push([...head]))
+      const memory = Buffer.alloc(bytes.length)
+      for (const chunk of cut(bytes, places)) {
+        chunk.copy(memory)
+        framer.push(memory.subarray(0, chunk.length))
+        memory.fill(0xff)
+      }
+      expect(seen).toEqual(messages.map(({ body }) => [...body.subarray(0, CAP)]))
+    }),
+  )
+})
+
+it('DB1: a message that its reader refuses was not taken: nothing may be said behind what did not go on', () => {
+  const refuse = () => {
+    throw new PostgresProtocolError('not this one')
+  }
+  for (const cutAt of [0, 3, 7]) {
+    const bytes = encodeMessage('Q', Buffer.from('select 1\0'))
+    const framer = new MessageFramer({ Q: CAP }, refuse)
+    framer.push(bytes.subarray(0, cutAt))
+    expect(() => framer.push(bytes.subarray(cutAt))).toThrow('not this one')
+    expect(framer.isAtBoundary).toBe(false)
+  }
+  const framer = new MessageFramer({ Q: CAP }, () => undefined)
+  expect(() => framer.push(Buffer.concat([encodeMessage('S'), Buffer.from('Q\0\0\0\x03')]))).toThrow('3 bytes')
+  expect(framer.isAtBoundary).toBe(false)
+})
+
 it('DB1: garbage in any chunks never throws anything but the protocol error and never loops', () => {
   fc.assert(
     fc.property(fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 20 }), (chunks) => {
       const framer = new MessageFramer({ Q: CAP, E: CAP }, () => undefined)
       try {
-        for (const chunk of chunks) framer.push(chunk)
+        for (const chunk of chunks) framer.push(Buffer.from(chunk))
       } catch (error) {
         expect(error).toBeInstanceOf(PostgresProtocolError)
       }

@@ -1,7 +1,7 @@
 // Which statement a name stands for on one connection: prepared statements and the portals that were bound to them, so that
 // an Execute can be logged with its text. Bounded: what is oldest is forgotten first. Called by the statement log.
 
-/** Text of a statement as it is kept for the log. */
+/** Text of a statement as it is kept for the log: without secrets (redact.ts). */
 export type KeptText = { sql: string; truncated?: true }
 
 const MAX_NAMES = 4096
@@ -33,6 +33,8 @@ export class PreparedNames {
   }
 
   clear(): void {
+    // At every end of a cycle, and nearly always empty then.
+    if (this.#texts.size === 0) return
     this.#texts.clear()
     this.#characters = 0
   }

@@ -1,8 +1,10 @@
 // Copies a connection both ways once it is ready, with back-pressure and half-close, and lets the framers watch. Ends by
 // itself when a side is gone, and on the signal at a message boundary towards the client, so that an error can be said there.
-// Closes nothing: that is the engine's. Called by the engine.
+// Closes nothing: that is the engine's. The bytes go the fastest way that both sides allow (link/carry.ts). Called by the engine.
 import type { Duplex } from 'node:stream'
+import { carry } from '../../../link/carry.ts'
 import type { PumpProgress } from '../../../link/link.ts'
+import type { Flow } from '../../../link/stream-pump.ts'
 import type { MessageFramer } from '../../../shared/wire/postgres/message-framer.ts'
 
 /** How long the end of a message may take once the connection has to end, in ms. */
@@ -36,7 +38,9 @@ export type RelayEnd = {
   isTargetAtBoundary: boolean
 }
 
-/** Resolves, never rejects, with why it ended; both streams are paused then. */
+const NOTHING = Buffer.alloc(0)
+
+/** Resolves, never rejects, with why it ended; what comes after that on either stream is read and dropped. */
 export function relay({
   client,
   target,
@@ -57,9 +61,11 @@ export function relay({
       if (isOver) return
       isOver = true
       clearTimeout(timer)
-      client.off('data', onClientData).off('end', onClientEnd).off('close', onClientClose).pause()
-      target.off('data', onTargetData).off('end', onTargetEnd).off('close', onTargetEnd).pause()
+      client.off('close', onClientClose)
+      target.off('close', onTargetEnd)
       signal.removeEventListener('abort', onAbort)
+      there?.drop()
+      back?.drop()
       resolve({
         cause,
         error,
@@ -67,55 +73,53 @@ export function relay({
         isTargetAtBoundary: fromClient.isAtBoundary,
       })
     }
+    const hasEnded = () => isOver
     const holdClient = () => {
-      if (clientHolds++ === 0) client.pause()
+      if (clientHolds++ === 0) there?.hold()
     }
     const releaseClient = () => {
-      if (--clientHolds === 0 && !isOver) client.resume()
+      if (--clientHolds === 0 && !isOver) there?.release()
     }
 
-    const onClientData = (chunk: Buffer) => {
-      progress.forward += chunk.length
+    const passFromClient = (piece: Buffer): Buffer => {
+      // A little may come after the hold. Once it has to end, nothing more of the client's goes on (S4).
+      if (isOver || isStopping) return NOTHING
+      progress.forward += piece.length
       try {
-        fromClient.push(chunk)
+        fromClient.push(piece)
       } catch (error) {
         end('failed', error)
-        return
-      }
-      if (!target.write(chunk)) {
-        holdClient()
-        target.once('drain', releaseClient)
+        return NOTHING
       }
       const holding = hold()
       if (holding !== undefined) {
         holdClient()
         holding.then(releaseClient, (error: unknown) => end('failed', error))
       }
+      return piece
     }
-    const onTargetData = (chunk: Buffer) => {
+    const passFromTarget = (piece: Buffer): Buffer => {
+      if (isOver) return NOTHING
       let passed: Buffer
       try {
-        passed = chunk.subarray(0, fromTarget.push(chunk, isStopping))
+        const size = fromTarget.push(piece, isStopping)
+        passed = size === piece.length ? piece : piece.subarray(0, size)
       } catch (error) {
         end('target', error)
-        return
+        return NOTHING
       }
       progress.backward += passed.length
       if (isClientDone) timer?.refresh()
-      if (!client.write(passed)) {
-        target.pause()
-        client.once('drain', () => {
-          if (!isOver) target.resume()
-        })
-      }
-      if (isStopping && fromTarget.isAtBoundary) end('signal', signal.reason)
+      // When it was written: the last words come behind it.
+      if (isStopping && fromTarget.isAtBoundary) process.nextTick(end, 'signal', signal.reason)
+      return passed
     }
     const onClientEnd = () => {
       isClientDone = true
       target.end()
       const lookAgain = () => {
         // A client that is slow to read is not a target that is silent.
-        if (client.writableNeedDrain) timer = setTimeout(lookAgain, SILENCE_AFTER_END_MS)
+        if (client.writableLength > 0) timer = setTimeout(lookAgain, SILENCE_AFTER_END_MS)
         else end('client')
       }
       timer = setTimeout(lookAgain, SILENCE_AFTER_END_MS)
@@ -133,15 +137,20 @@ export function relay({
       timer = setTimeout(() => end('signal', signal.reason), BOUNDARY_TIMEOUT_MS)
     }
 
-    client.on('data', onClientData).on('end', onClientEnd).on('close', onClientClose)
-    target.on('data', onTargetData).on('end', onTargetEnd).on('close', onTargetEnd)
+    client.on('close', onClientClose)
+    target.on('close', onTargetEnd)
     signal.addEventListener('abort', onAbort, { once: true })
+    let there: Flow | undefined
+    let back: Flow | undefined
     if (signal.aborted) onAbort()
     else if (client.destroyed) end('client')
     else if (target.destroyed) end('target')
     else {
-      client.resume()
-      target.resume()
+      there = carry(client, target, { pass: passFromClient, ended: onClientEnd })
+      back = carry(target, client, { pass: passFromTarget, ended: onTargetEnd })
+      // What a stream held went through just now, and may have been the end of it, or more than is to be taken.
+      if (hasEnded()) for (const flow of [there, back]) flow.drop()
+      else if (clientHolds > 0) there.hold()
     }
   })
 }

@@ -2,7 +2,6 @@
 // statement log. The shapes are documented here and only grow.
 import type { AuditEventName } from '../../../shared/audit-api.ts'
 import type { KeptText } from './prepared-names.ts'
-import { redactSecrets } from './redact.ts'
 import { sqlstateClass } from './sqlstate-class.ts'
 import type { SeenError } from '../../../shared/wire/postgres/backend-messages.ts'
 
@@ -29,33 +28,37 @@ export type StatementEvent = { event: AuditEventName; detail: Record<string, unk
 /** A request whose answer is complete. */
 export type Answered = {
   kind: 'query' | 'parse' | 'bind' | 'describe' | 'execute' | 'close' | 'function' | 'sync' | 'copy-end'
-  text: KeptText | undefined
-  statement?: string
-  portal?: string
-  oid?: number
+  statement: string | undefined
+  portal: string | undefined
+  oid: number | undefined
   outcomes: readonly Outcome[]
   /** Outcomes beyond those that are listed. */
   moreOutcomes: number
-  durationMs: number
 }
 
 /** The event of a request; none for what is no statement, and for Bind and Sync unless they failed. */
-export function statementEvent(request: Answered): StatementEvent | undefined {
-  const { kind, text, statement, portal, oid, outcomes, moreOutcomes, durationMs } = request
+export function statementEvent(
+  { kind, statement, portal, oid, outcomes, moreOutcomes }: Answered,
+  text: KeptText | undefined,
+  durationMs: number,
+): StatementEvent | undefined {
   const event = EVENT_OF[kind]
   const isSilent = kind === 'bind' || kind === 'sync'
   if (event === undefined || (isSilent && !outcomes.some(({ outcome }) => outcome === 'error'))) return undefined
-  const detail = {
-    ...loggable(text),
-    ...(statement === undefined ? {} : { statement }),
-    ...(portal === undefined ? {} : { portal }),
-    ...(oid === undefined ? {} : { oid }),
-    // Deferred constraints and the like fail where the transaction ends, not where the statement was.
-    ...(kind === 'sync' ? { at: 'sync' } : {}),
-    outcomes,
-    ...(moreOutcomes === 0 ? {} : { moreOutcomes }),
-    durationMs,
+  // Field by field, in the order in which people read them: one is made for each statement.
+  const detail: Record<string, unknown> = {}
+  if (text !== undefined) {
+    detail['sql'] = text.sql
+    if (text.truncated) detail['truncated'] = true
   }
+  if (statement !== undefined) detail['statement'] = statement
+  if (portal !== undefined) detail['portal'] = portal
+  if (oid !== undefined) detail['oid'] = oid
+  // Deferred constraints and the like fail where the transaction ends, not where the statement was.
+  if (kind === 'sync') detail['at'] = 'sync'
+  detail['outcomes'] = outcomes
+  if (moreOutcomes > 0) detail['moreOutcomes'] = moreOutcomes
+  detail['durationMs'] = durationMs
   return { event, detail }
 }
 
@@ -65,11 +68,8 @@ export const copyEvent = (
   copy: { direction: CopyDirection; bytes: number; outcome: Outcome; durationMs: number },
 ): StatementEvent => {
   const { outcome, ...rest } = copy
-  return { event: 'statement.copy', detail: { ...loggable(text), ...rest, outcomes: [outcome] } }
+  return { event: 'statement.copy', detail: { ...text, ...rest, outcomes: [outcome] } }
 }
-
-const loggable = (text: KeptText | undefined): Partial<KeptText> =>
-  text === undefined ? {} : { ...text, sql: redactSecrets(text.sql) }
 
 const EVENT_OF: Partial<Record<Answered['kind'], AuditEventName>> = {
   query: 'statement.query',

@@ -12,6 +12,7 @@ import type { StatementText } from '../../../shared/wire/postgres/frontend-messa
 import type { Interest, SeenMessage } from '../../../shared/wire/postgres/message-framer.ts'
 import { readClientRequest, SQL_MAX_BYTES, type Request } from './client-requests.ts'
 import { PreparedNames, type KeptText } from './prepared-names.ts'
+import { redactSecrets } from './redact.ts'
 import {
   copyEvent,
   errorOutcome,
@@ -47,7 +48,12 @@ const SHORTENED_CHARACTERS = 1024
 /** Outcomes of one simple query that are listed; the rest is counted. */
 const MAX_OUTCOMES = 256
 
-type Pending = Omit<Answered, 'outcomes' | 'durationMs'> & { outcomes: Outcome[]; since: number; copy?: CopyDirection }
+type Pending = Answered & {
+  text: KeptText | undefined
+  outcomes: Outcome[]
+  since: number
+  copy: CopyDirection | undefined
+}
 
 export class StatementLog {
   readonly #record: (event: StatementEvent) => void
@@ -154,7 +160,7 @@ export class StatementLog {
         break
       case 'C': {
         const { tag, rows } = parseCommandTag(head)
-        this.#outcome({ outcome: 'completed', tag, ...(rows === undefined ? {} : { rows }) })
+        this.#outcome(rows === undefined ? { outcome: 'completed', tag } : { outcome: 'completed', tag, rows })
         break
       }
       case 'V':
@@ -191,7 +197,18 @@ export class StatementLog {
   #ask(request: Request | { kind: 'copy-end' }): void {
     const text = 'text' in request ? this.#keep(request.text) : undefined
     if (request.kind === 'sync') this.#isSkipping = false
-    this.#pending.push({ ...request, text, since: this.#now(), outcomes: [], moreOutcomes: 0 })
+    // All of one shape, whatever was asked: thousands of them are made in a second.
+    this.#pending.push({
+      kind: request.kind,
+      statement: 'statement' in request ? request.statement : undefined,
+      portal: 'portal' in request ? request.portal : undefined,
+      oid: 'oid' in request ? request.oid : undefined,
+      text,
+      since: this.#now(),
+      outcomes: [],
+      moreOutcomes: 0,
+      copy: undefined,
+    })
     this.#pendingCharacters += text?.sql.length ?? 0
     // Nothing else waits while the target skips, so this is the head.
     if (this.#isSkipping) this.#skipHead()
@@ -200,7 +217,10 @@ export class StatementLog {
   #keep({ sql, isCut }: StatementText): KeptText {
     const isTooMuch = this.#pendingCharacters + sql.length > MAX_PENDING_CHARACTERS
     const limit = isTooMuch ? SHORTENED_CHARACTERS : SQL_MAX_BYTES
-    return isCut || sql.length > limit ? { sql: sql.slice(0, limit), truncated: true } : { sql }
+    // Without its secrets from here on: once for each text, not for each time that it is executed.
+    return isCut || sql.length > limit
+      ? { sql: redactSecrets(sql.slice(0, limit)), truncated: true }
+      : { sql: redactSecrets(sql) }
   }
 
   /** The head if it is of this kind is answered and done; what does not fit is ignored (a target's own business). */
@@ -268,7 +288,7 @@ export class StatementLog {
     this.#pendingCharacters -= request.text?.sql.length ?? 0
     if (outcome !== undefined) addOutcome(request, outcome)
     const durationMs = this.#now() - request.since
-    const event = statementEvent({ ...request, text: this.#textOf(request), durationMs })
+    const event = statementEvent(request, this.#textOf(request), durationMs)
     if (event !== undefined) this.#record(event)
     if (this.#pending.length < MAX_PENDING) this.#wake()
   }
@@ -313,7 +333,7 @@ export class StatementLog {
   #finishCopy(request: Pending, outcome: Outcome): void {
     const direction = request.copy
     if (direction === undefined) return
-    delete request.copy
+    request.copy = undefined
     const bytes = direction === 'out' ? this.#targetCopyBytes : this.#clientCopyBytes
     const durationMs = this.#now() - request.since
     this.#record(copyEvent(this.#textOf(request), { direction, bytes, outcome, durationMs }))

@@ -46,7 +46,10 @@ export const parseFunctionCall = (body: Buffer): { oid: number } => ({
 })
 
 /** PostgreSQL tells names of statements and portals apart by their first 63 bytes (NAMEDATALEN - 1). */
-const serverName = (name: string): string => Buffer.from(name).subarray(0, 63).toString('utf8')
+const NAME_MAX_BYTES = 63
+/** A unit of a JavaScript string takes three bytes of UTF-8 at most (a pair of them four), so most names need no look at theirs. */
+const serverName = (name: string): string =>
+  name.length * 3 <= NAME_MAX_BYTES ? name : Buffer.from(name).subarray(0, NAME_MAX_BYTES).toString('utf8')
 
 export const encodeQuery = (sql: string): Buffer => encodeMessage('Q', cString(sql))
 export const encodeTerminate = (): Buffer => encodeMessage('X')

@@ -12,7 +12,7 @@ export type SeenMessage = {
   type: number
   /** Bytes of the body, without type and length. */
   bodyLength: number
-  /** The beginning of the body: as many bytes of it as the caller's cap for this type. Its own copy. */
+  /** The beginning of the body: as many bytes of it as the caller's cap for this type. Only lent: it is read in the call or copied. */
   head: Buffer
 }
 
@@ -50,16 +50,42 @@ export class MessageFramer {
    * @returns how many bytes were taken: all of them, or those up to the boundary.
    * @throws PostgresProtocolError for a length below 4; the framer cannot be used after that.
    */
-  push(chunk: Uint8Array, stopAtBoundary = false): number {
+  push(chunk: Buffer, stopAtBoundary = false): number {
     let offset = 0
     while (offset < chunk.length) {
-      if (stopAtBoundary && this.isAtBoundary) break
+      if (this.isAtBoundary) {
+        if (stopAtBoundary) break
+        offset = this.#takeWholeOnes(chunk, offset)
+        if (offset === chunk.length) break
+      }
       offset = this.#headerLength < HEADER_BYTES ? this.#takeHeader(chunk, offset) : this.#takeBody(chunk, offset)
     }
     return offset
   }
 
-  #takeHeader(chunk: Uint8Array, offset: number): number {
+  /** Messages that are wholly in the chunk, which nearly all are: looked at where they lie. */
+  #takeWholeOnes(chunk: Buffer, from: number): number {
+    let offset = from
+    // Not at a boundary, should the caller throw: what it threw at does not count as taken.
+    this.#headerLength = HEADER_BYTES
+    while (chunk.length - offset >= HEADER_BYTES) {
+      const length = lengthOf(chunk, offset)
+      const end = offset + 1 + length
+      if (end > chunk.length) break
+      const type = chunk[offset] ?? 0
+      const cap = this.#caps[type] ?? -1
+      if (cap >= 0) {
+        const body = offset + HEADER_BYTES
+        const head = cap === 0 ? NOTHING : chunk.subarray(body, Math.min(end, body + cap))
+        this.#onMessage({ type, bodyLength: length - 4, head })
+      }
+      offset = end
+    }
+    this.#headerLength = 0
+    return offset
+  }
+
+  #takeHeader(chunk: Buffer, offset: number): number {
     const size = Math.min(HEADER_BYTES - this.#headerLength, chunk.length - offset)
     this.#header.set(chunk.subarray(offset, offset + size), this.#headerLength)
     this.#headerLength += size
@@ -68,8 +94,7 @@ export class MessageFramer {
   }
 
   #beginBody(): void {
-    const length = this.#header.readInt32BE(1)
-    if (length < 4) throw new PostgresProtocolError(`a message says that it has ${length} bytes`)
+    const length = lengthOf(this.#header, 0)
     this.#bodyLength = this.#bodyLeft = length - 4
     const cap = this.#caps[this.#header[0] ?? 0] ?? -1
     this.#head = cap < 0 ? undefined : cap === 0 ? NOTHING : Buffer.alloc(Math.min(cap, this.#bodyLength))
@@ -78,7 +103,7 @@ export class MessageFramer {
     this.#endWhenBodyIsOver()
   }
 
-  #takeBody(chunk: Uint8Array, offset: number): number {
+  #takeBody(chunk: Buffer, offset: number): number {
     const size = Math.min(this.#bodyLeft, chunk.length - offset)
     if (this.#head !== undefined) {
       const part = chunk.subarray(offset, offset + Math.min(size, this.#head.length - this.#headLength))
@@ -101,4 +126,11 @@ export class MessageFramer {
   #endWhenBodyIsOver(): void {
     if (this.#bodyLeft === 0) this.#headerLength = 0
   }
+}
+
+/** The length in the header of a message that begins there. */
+function lengthOf(bytes: Buffer, offset: number): number {
+  const length = bytes.readInt32BE(offset + 1)
+  if (length < 4) throw new PostgresProtocolError(`a message says that it has ${length} bytes`)
+  return length
 }

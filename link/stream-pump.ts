@@ -1,0 +1,74 @@
+// The plain way of bytes from one stream to another, for whatever is no socket; and what all ways of a pump have in common: the
+// tap that sees the bytes, and the hand on the valve. Called by carry.ts and bare-pump.ts.
+import type { Duplex } from 'node:stream'
+
+/** Sees all bytes of one direction on their way. Must not throw. */
+export type Tap = {
+  /** Sees what was read and says what of it goes on: a part of it, from its beginning. Its memory is used again: nobody keeps it. */
+  pass(piece: Buffer): Buffer
+  /** The end came, after all bytes. Whoever gives the tap ends the other side, if it is to end. */
+  ended(): void
+}
+
+/** One direction under way. */
+export interface Flow {
+  /** Takes no more until the release; a little of what was on its way already still passes. */
+  hold(): void
+  release(): void
+  /** From now on what comes is read and dropped, and the tap sees nothing any more: somebody else says the last words. */
+  drop(): void
+}
+
+/** Carries everything from `from` to `to` by its events, with back-pressure. `stop` leaves both as they were before. */
+export function carryStreamed(from: Duplex, to: Duplex, tap: Tap): Flow & { stop: () => void } {
+  let isHeld = false
+  let isDropping = false
+  let isFull = false
+  let isStopped = false
+  /** Asked after the tap, which may have ended it. */
+  const isDropped = (): boolean => isDropping
+  const goOn = (): void => {
+    // Stopped, it is somebody else's: what flowed then would flow past everybody.
+    if (!isHeld && !isFull && !isStopped) from.resume()
+  }
+  const onData = (chunk: Buffer): void => {
+    if (isDropping) return
+    const piece = tap.pass(chunk)
+    if (piece.length === 0 || to.write(piece) || isDropped()) return
+    isFull = true
+    from.pause()
+  }
+  const onDrain = (): void => {
+    if (!isFull) return
+    isFull = false
+    goOn()
+  }
+  const onEnd = (): void => {
+    if (!isDropping) tap.ended()
+  }
+  from.on('data', onData).on('end', onEnd)
+  to.on('drain', onDrain)
+  // Its end was told to whoever read the first bytes.
+  if (from.readableEnded) process.nextTick(onEnd)
+  else from.resume()
+  return {
+    hold() {
+      isHeld = true
+      from.pause()
+    },
+    release() {
+      isHeld = false
+      goOn()
+    },
+    drop() {
+      isDropping = true
+      isHeld = isFull = false
+      goOn()
+    },
+    stop() {
+      isStopped = true
+      from.off('data', onData).off('end', onEnd).pause()
+      to.off('drain', onDrain)
+    },
+  }
+}
