@@ -4,6 +4,7 @@
 import type { Duplex } from 'node:stream'
 import type { Socket } from 'node:net'
 import { carryFast } from './socket-pump.ts'
+import { noteSmallPiece } from './turns.ts'
 
 /** A stream that a pump may go past, once and each way by itself. */
 export interface CoveringStream extends Duplex {
@@ -15,6 +16,8 @@ export interface CoveringStream extends Duplex {
 
 const isCovering = (stream: Duplex): stream is CoveringStream => 'whenWritesAreBare' in stream
 const NOTHING = Buffer.alloc(0)
+/** A piece below this is a message of its own more often than the rest of a long one, in bytes. */
+const SMALL_BYTES = 4 * 1024
 
 /**
  * Carries everything from `from` to `to`, with back-pressure, the end as a half-close. Errors are the streams' own.
@@ -24,6 +27,7 @@ export function carryCovered(from: Duplex, to: Duplex, count: (bytes: number) =>
   if (!isCovering(from) && !isCovering(to)) return false
   const onData = (chunk: Buffer): void => {
     count(chunk.length)
+    if (chunk.length < SMALL_BYTES) noteSmallPiece()
     if (!to.write(chunk)) from.pause()
   }
   const onDrain = (): void => void from.resume()
