@@ -130,8 +130,8 @@ class OneWay {
     this.#count(size)
     const slot = this.#slot
     slot.filled += size
-    if (this.#size <= SMALL_BYTES) noteSmallPiece()
     if (slot.isFull) this.#grow(slot.bytes.length * 4)
+    else if (this.#size <= SMALL_BYTES) noteSmallPiece()
     const isBulk = size >= GATHERED_BYTES
     if (isBulk) {
       this.#inTurn += size
@@ -143,7 +143,7 @@ class OneWay {
       return false
     }
     if ((slot.isFull || size < this.#gatheredBytes) && !this.#flush()) return false
-    if (isBulk && this.#inTurn >= turnBytes()) this.#isResting = true
+    if (this.#inTurn >= turnBytes()) this.#isResting = true
     return !this.#isResting
   }
 
@@ -155,7 +155,11 @@ class OneWay {
       this.#slot.written = this.#slot.filled = 0
     }
     const { bytes, filled } = this.#slot
-    return bytes.length <= SMALL_BYTES ? bytes.subarray(filled) : bytes.subarray(filled, filled + turnBytes())
+    if (bytes.length <= SMALL_BYTES) return bytes.subarray(filled)
+    // What is left of its share; where nothing is, this is read into in another turn. Never without room.
+    const share = turnBytes()
+    const left = share - this.#inTurn
+    return bytes.subarray(filled, filled + (left > 0 ? left : share))
   }
 
   readonly #onTurnEnds = (): void => {
