@@ -24,7 +24,7 @@ class Wire extends Duplex {
   }
 
   /** Takes what comes from now on, or holds it. */
-  take(isOpen: boolean): void {
+  letThrough(isOpen: boolean): void {
     this.#isOpen = isOpen
     if (!isOpen) return
     this.#held?.()
@@ -77,10 +77,10 @@ describe('G1: beside a stream that has a whole window to send', () => {
     const { tunnel, wire } = newTunnel()
     const [bulk, ping] = [tunnel.open('bulk').stream, tunnel.open('ping').stream]
     await untilQuiet(wire)
-    wire.take(false)
+    wire.letThrough(false)
     bulk.write(Buffer.alloc(MIB))
     ping.write('x')
-    wire.take(true)
+    wire.letThrough(true)
     await untilQuiet(wire)
     const at = wire.frames.findIndex(({ stream }) => stream === 2)
     const before = wire.frames.slice(0, at).reduce((sum, { bytes }) => sum + bytes, 0)
@@ -105,9 +105,9 @@ describe('G1: beside a stream that has a whole window to send', () => {
   it('eight that all have much to send are sent in turns: none is ahead by more than what it began with', async () => {
     const { tunnel, wire } = newTunnel()
     const streams = Array.from({ length: 8 }, () => tunnel.open('bulk').stream)
-    wire.take(false)
+    wire.letThrough(false)
     for (const stream of streams) stream.write(Buffer.alloc(MIB))
-    wire.take(true)
+    wire.letThrough(true)
     await untilQuiet(wire)
     const sent = new Map<number, number>()
     for (const { stream, bytes } of wire.frames) {
