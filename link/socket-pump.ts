@@ -171,8 +171,8 @@ class OneWay implements Flow {
   readonly #onRead = (size: number): boolean => {
     const slot = this.#slot
     slot.filled += size
-    if (this.#size <= SMALL_BYTES) noteSmallPiece()
     if (slot.isFull) this.#grow(slot.bytes.length * 4)
+    else if (this.#size <= SMALL_BYTES) noteSmallPiece()
     const isBulk = size >= GATHERED_BYTES
     if (isBulk) {
       this.#inTurn += size
@@ -184,7 +184,7 @@ class OneWay implements Flow {
       return false
     }
     if ((slot.isFull || size < this.#gatheredBytes) && !this.#flush()) return false
-    if (isBulk && this.#inTurn >= turnBytes()) this.#isResting = true
+    if (this.#inTurn >= turnBytes()) this.#isResting = true
     return !this.#isResting
   }
 
@@ -198,7 +198,10 @@ class OneWay implements Flow {
     const { bytes, filled } = this.#slot
     if (bytes.length > SMALL_BYTES) {
       this.#offered = undefined
-      return bytes.subarray(filled, filled + turnBytes())
+      // What is left of its share; where nothing is, this is read into in another turn. Never without room.
+      const share = turnBytes()
+      const left = share - this.#inTurn
+      return bytes.subarray(filled, filled + (left > 0 ? left : share))
     }
     if (this.#offered === bytes && filled === 0) return undefined
     this.#offered = filled === 0 ? bytes : undefined

@@ -1,6 +1,10 @@
 // The plain way of bytes from one stream to another, for whatever is no socket; and what all ways of a pump have in common: the
 // tap that sees the bytes, and the hand on the valve. Called by carry.ts and bare-pump.ts.
 import type { Duplex } from 'node:stream'
+import { noteSmallPiece } from './turns.ts'
+
+/** A piece below this is a message of its own more often than the rest of a long one, in bytes. */
+const SMALL_BYTES = 4 * 1024
 
 /** Sees all bytes of one direction on their way. Must not throw. */
 export type Tap = {
@@ -32,6 +36,7 @@ export function carryStreamed(from: Duplex, to: Duplex, tap: Tap): Flow & { stop
     if (!isHeld && !isFull && !isStopped) from.resume()
   }
   const onData = (chunk: Buffer): void => {
+    if (chunk.length < SMALL_BYTES) noteSmallPiece()
     if (isDropping) return
     const piece = tap.pass(chunk)
     if (piece.length === 0 || to.write(piece) || isDropped()) return

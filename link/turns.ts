@@ -1,6 +1,6 @@
 // How much a connection that carries bulk may take at one go, so that those beside it wait for that much and no more. The system hands
 // a socket that is full to us 32 times in one turn of the event loop (libuv, uv__read), each time as much as the buffer holds: 8 MiB,
-// which are milliseconds for everybody else. Called by what reads bulk: socket-pump.ts and the tunnel.
+// which are milliseconds for everybody else. Called by what carries bytes: socket-pump.ts and bare-pump.ts.
 
 /** Where nobody else waits, in bytes: one full buffer of the pump. Measured: as fast as without a limit. */
 const ALONE_BYTES = 256 * 1024

@@ -8,6 +8,13 @@ import { TunnelProtocolError } from './frames.ts'
 
 /** What either side may send of a stream beyond what the other's reader has taken, in bytes: a slow reader costs at most that. */
 export const STREAM_WINDOW_BYTES = 256 * 1024
+/**
+ * The same where other streams live beside it and the other end is near, in bytes: what is on its way of a stream is in front of
+ * theirs. More than the other end takes before it gives room back (see below), or both would wait.
+ */
+export const SHARED_WINDOW_BYTES = 96 * 1024
+/** Room that comes back in less shows that the other end is near, in ms: a full window is not needed there for full speed. */
+const NEAR_MS = 2
 /** Room is given back when so much of it has come together, in bytes: a frame for every few reads. */
 const GRANT_FROM_BYTES = 64 * 1024
 /** What a writer may leave with us before it is asked to wait, in bytes: more than a socket gives at once. */
@@ -34,6 +41,9 @@ export class TunnelStream extends Duplex implements CoveringStream {
   #onWritten: Done | undefined
   #onEnded: Done | undefined
   #credit = STREAM_WINDOW_BYTES
+  /** The shortest time from bytes sent to their room given back, so far, in ms; and the bytes that are timed now. */
+  #shortestMs = Infinity
+  #timed: { missing: number; sentMs: number } | undefined
   /** Received and not given back as room. */
   #ungranted = 0
   #isRaw = false
@@ -66,18 +76,20 @@ export class TunnelStream extends Duplex implements CoveringStream {
 
   // --- sending --------------------------------------------------------------------------------------------------------
 
-  hasSomethingToSend(): boolean {
+  /** @param isShared other streams live beside it */
+  hasSomethingToSend(isShared: boolean): boolean {
     if (this.destroyed || this.#isEndSent) return false
-    if (this.#outgoing.length > 0) return this.#credit > 0 || this.#isRaw
+    if (this.#outgoing.length > 0) return this.#room(isShared) > 0
     return this.#onEnded !== undefined
   }
 
   /** The next bytes to send, as far as the other end has room; undefined: only the end is left. */
-  takePiece(atMost: number): Buffer | undefined {
+  takePiece(atMost: number, isShared: boolean): Buffer | undefined {
     const [first] = this.#outgoing
     if (first === undefined) return undefined
-    const size = this.#isRaw ? first.length : Math.min(first.length, atMost, this.#credit)
+    const size = this.#isRaw ? first.length : Math.min(first.length, atMost, this.#room(isShared))
     this.#credit -= size
+    this.#timed ??= { missing: STREAM_WINDOW_BYTES - this.#credit, sentMs: performance.now() }
     this.moved += size
     if (size < first.length) {
       this.#outgoing[0] = first.subarray(size)
@@ -90,6 +102,13 @@ export class TunnelStream extends Duplex implements CoveringStream {
       written?.()
     }
     return first
+  }
+
+  /** How much may be sent now, in bytes. */
+  #room(isShared: boolean): number {
+    if (this.#isRaw) return Infinity
+    const isNear = this.#shortestMs < NEAR_MS
+    return isShared && isNear ? this.#credit - (STREAM_WINDOW_BYTES - SHARED_WINDOW_BYTES) : this.#credit
   }
 
   /** The end is on its way. */
@@ -106,10 +125,19 @@ export class TunnelStream extends Duplex implements CoveringStream {
 
   /** @throws TunnelProtocolError if the other end gives more than there is */
   addCredit(bytes: number): void {
+    this.#noteRoom(bytes)
     this.#credit += bytes
     if (this.#credit > STREAM_WINDOW_BYTES && !this.#isRaw)
       throw new TunnelProtocolError(`more room than the window of stream ${this.id}`)
     this.#wantTurn()
+  }
+
+  #noteRoom(bytes: number): void {
+    if (!this.#timed) return
+    this.#timed.missing -= bytes
+    if (this.#timed.missing > 0) return
+    this.#shortestMs = Math.min(this.#shortestMs, performance.now() - this.#timed.sentMs)
+    this.#timed = undefined
   }
 
   /** The other end reads no more: who goes on writing gets an error, as on a socket whose other end is closed. */
@@ -159,7 +187,7 @@ export class TunnelStream extends Duplex implements CoveringStream {
   }
 
   #wantTurn(): void {
-    if (this.hasSomethingToSend()) this.#owner.wantTurn(this)
+    if (this.#outgoing.length > 0 || this.#onEnded) this.#owner.wantTurn(this)
   }
 
   // --- receiving ------------------------------------------------------------------------------------------------------

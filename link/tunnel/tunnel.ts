@@ -6,28 +6,14 @@ import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { startHeartbeat, type Heartbeat } from '../heartbeat.ts'
 import { linkOf, type Link } from '../link.ts'
-import {
-  DATA_MAX_BYTES,
-  encodeCredit,
-  encodeFrame,
-  FRAME,
-  frameHeader,
-  FrameReader,
-  TunnelProtocolError,
-  type FrameType,
-} from './frames.ts'
+import { encodeCredit, encodeFrame, FRAME, FrameReader, TunnelProtocolError, type FrameType } from './frames.ts'
+import { FrameTurns } from './frame-turns.ts'
 import { TunnelStream } from './tunnel-stream.ts'
 
 /** Streams of one tunnel at a time. */
 export const TUNNEL_STREAMS_MAX = 256
 /** A connection that has moved so many bytes is likely to live on, and is worth the handshake of a tunnel for the next one. */
 const RAW_FROM_BYTES = 256 * 1024
-/** A turn, where others wait for theirs, in bytes. */
-const TURN_BYTES = 16 * 1024
-/** Frames handed to TLS before those before them are out, in bytes: what a single byte may have to wait for on our side. */
-const BATCH_BYTES = 128 * 1024
-/** A frame up to this is copied into one piece with its header, in bytes. */
-const COPIED_BYTES = 8 * 1024
 /** How long the other end may take to close after us, in ms. */
 const CLOSE_TIMEOUT_MS = 2000
 /** An ALPN name as it may stand in OPEN. */
@@ -64,15 +50,11 @@ export class Tunnel {
   readonly #reader: FrameReader
   /** Those that the other end may still say something about. */
   readonly #streams = new Map<number, TunnelStream>()
-  /** Those with something to send, in the order of their turns. */
-  readonly #turns = new Set<TunnelStream>()
+  readonly #turns: FrameTurns
   #lastId = 0
   #idleTimer: NodeJS.Timeout | undefined
-  #isFlushing = false
-  #isCorked = false
   #isDraining = false
-  /** The stream that has the connection to itself, from our RAW on and from the other end's on. */
-  #rawOut: TunnelStream | undefined
+  /** The stream that has the connection to itself from the other end's RAW on; from ours on, the turns know it. */
   #rawIn: TunnelStream | undefined
   #failure: Error | undefined
   /** Told, once, when something comes from the other end. */
@@ -89,14 +71,20 @@ export class Tunnel {
       onData: (id, piece) => this.#onData(id, piece),
       onFrame: (type, id, payload) => this.#onFrame(type, id, payload),
     })
+    this.#turns = new FrameTurns(socket, {
+      isShared: () => this.#streams.size > 1,
+      onSent: (stream) => this.#considerRaw(stream),
+      onEndSent: (stream) => {
+        if (stream.isEndReceived) this.#forget(stream)
+      },
+    })
     this.#heartbeat = startHeartbeat({
       everyMs: settings.pingEveryMs,
       answerWithinMs: settings.pongWithinMs,
-      ask: () => this.#send(encodeFrame(FRAME.ping, 0)),
+      ask: () => this.#turns.send(encodeFrame(FRAME.ping, 0)),
       onSilent: () => this.destroy(new Error('the other end of the tunnel does not answer')),
     })
     socket.on('data', this.#onBytes)
-    socket.on('drain', () => this.#flush())
     socket.on('end', () => this.#onEnd())
     this.closed = this.#carrier.closed.then(() => this.#onClosed())
     this.#watchIdle()
@@ -106,7 +94,7 @@ export class Tunnel {
   get isOpen(): boolean {
     return (
       !this.#isDraining &&
-      this.#rawOut === undefined &&
+      !this.#turns.raw &&
       !this.#socket.destroyed &&
       !this.#socket.writableEnded &&
       this.#streams.size < TUNNEL_STREAMS_MAX
@@ -122,7 +110,7 @@ export class Tunnel {
   open(alpn: string): Link {
     if (!this.isOpen) throw new Error('this tunnel takes no new streams')
     const stream = this.#begin(++this.#lastId)
-    this.#send(encodeFrame(FRAME.open, stream.id, Buffer.from(alpn)))
+    this.#turns.send(encodeFrame(FRAME.open, stream.id, Buffer.from(alpn)))
     return linkOf(stream)
   }
 
@@ -130,8 +118,8 @@ export class Tunnel {
   drain(): void {
     if (this.#isDraining) return
     this.#isDraining = true
-    if (this.#rawOut !== undefined) return
-    this.#send(encodeFrame(FRAME.goAway, 0))
+    if (this.#turns.raw) return
+    this.#turns.send(encodeFrame(FRAME.goAway, 0))
     this.#closeIfOver()
   }
 
@@ -146,7 +134,7 @@ export class Tunnel {
 
   /** Whether the other end says anything within that time; asks it to. */
   isAliveWithin(ms: number): Promise<boolean> {
-    if (this.#rawOut === undefined) this.#send(encodeFrame(FRAME.ping, 0))
+    if (!this.#turns.raw) this.#turns.send(encodeFrame(FRAME.ping, 0))
     return new Promise((resolve) => {
       const settle = (isAlive: boolean): void => {
         clearTimeout(late)
@@ -222,7 +210,7 @@ export class Tunnel {
         this.#known(id)?.addCredit(payload.readUInt32BE())
         return
       case FRAME.ping:
-        this.#send(encodeFrame(FRAME.pong, 0))
+        this.#turns.send(encodeFrame(FRAME.pong, 0))
         return
       case FRAME.pong:
         return
@@ -250,7 +238,7 @@ export class Tunnel {
     if (!ALPN_NAME.test(alpn)) throw new TunnelProtocolError(`stream ${id} is opened for no ALPN name`)
     this.#lastId = id
     if (this.#isDraining || this.#streams.size >= TUNNEL_STREAMS_MAX) {
-      this.#send(encodeFrame(FRAME.reset, id))
+      this.#turns.send(encodeFrame(FRAME.reset, id))
       return
     }
     this.#onStream(linkOf(this.#begin(id)), alpn)
@@ -258,7 +246,7 @@ export class Tunnel {
 
   #onRaw(id: number): void {
     const stream = this.#known(id)
-    if (!this.#onStream && this.#rawOut?.id !== id) throw new TunnelProtocolError(`stream ${id} was not to be raw`)
+    if (!this.#onStream && this.#turns.raw?.id !== id) throw new TunnelProtocolError(`stream ${id} was not to be raw`)
     if (!stream) {
       // It was broken off here, and that is on its way to the other end.
       this.#carrier.destroy()
@@ -266,7 +254,7 @@ export class Tunnel {
     }
     if (this.#streams.size > 1) throw new TunnelProtocolError(`stream ${id} is to be raw beside others`)
     this.#rawIn = stream
-    if (!this.#rawOut) this.#goRaw(stream)
+    if (!this.#turns.raw) this.#goRaw(stream)
     const socket = this.#socket
     if (socket instanceof Socket) stream.bareReads(socket, () => socket.off('data', this.#onBytes).pause())
   }
@@ -292,78 +280,17 @@ export class Tunnel {
     }
   }
 
-  // --- what goes ------------------------------------------------------------------------------------------------------
-
-  #send(frame: Buffer): void {
-    if (this.#rawOut || this.#socket.destroyed || this.#socket.writableEnded) return
-    this.#cork()
-    this.#socket.write(frame)
-  }
-
-  /** What is written in one turn of the event loop goes out together. */
-  #cork(): void {
-    if (this.#isCorked) return
-    this.#isCorked = true
-    this.#socket.cork()
-    process.nextTick(() => {
-      this.#isCorked = false
-      this.#socket.uncork()
-    })
-  }
-
-  #flush(): void {
-    if (this.#isFlushing) return
-    this.#isFlushing = true
-    const socket = this.#socket
-    for (const stream of this.#turns) {
-      if (socket.writableLength >= BATCH_BYTES || socket.destroyed) break
-      this.#turns.delete(stream)
-      if (!stream.hasSomethingToSend()) continue
-      if (this.#rawOut) this.#sendRaw(stream)
-      else this.#sendTurn(stream, this.#turns.size === 0 ? DATA_MAX_BYTES : TURN_BYTES)
-      // At the back of the queue; iteration comes to it again.
-      if (stream.hasSomethingToSend()) this.#turns.add(stream)
-    }
-    this.#isFlushing = false
-  }
-
-  #sendTurn(stream: TunnelStream, atMost: number): void {
-    const piece = stream.takePiece(atMost)
-    if (!piece) {
-      this.#send(encodeFrame(FRAME.end, stream.id))
-      stream.noteEndSent()
-      if (stream.isEndReceived) this.#forget(stream)
-      return
-    }
-    if (piece.length <= COPIED_BYTES) {
-      this.#send(encodeFrame(FRAME.data, stream.id, piece))
-    } else {
-      this.#send(frameHeader(FRAME.data, stream.id, piece.length))
-      this.#socket.write(piece)
-    }
-    this.#considerRaw(stream)
-  }
-
-  #sendRaw(stream: TunnelStream): void {
-    const piece = stream.takePiece(DATA_MAX_BYTES)
-    if (piece) {
-      this.#socket.write(piece)
-      return
-    }
-    this.#socket.end()
-    stream.noteEndSent()
-  }
+  // --- raw ------------------------------------------------------------------------------------------------------------
 
   /** A stream that is bulk, alone, and open both ways has the connection to itself from here on. */
   #considerRaw(stream: TunnelStream): void {
-    if (stream.moved < this.#rawFromBytes || this.#onStream || this.#rawOut || this.#streams.size > 1) return
+    if (stream.moved < this.#rawFromBytes || this.#onStream || this.#turns.raw || this.#streams.size > 1) return
     if (stream.destroyed || stream.isEndReceived || stream.writableEnded || this.#socket.writableEnded) return
     this.#goRaw(stream)
   }
 
   #goRaw(stream: TunnelStream): void {
-    this.#send(encodeFrame(FRAME.raw, stream.id))
-    this.#rawOut = stream
+    this.#turns.goRaw(stream)
     this.#heartbeat.stop()
     clearTimeout(this.#idleTimer)
     stream.goRaw()
@@ -375,12 +302,9 @@ export class Tunnel {
 
   #begin(id: number): TunnelStream {
     const stream = new TunnelStream(id, {
-      wantTurn: (wanting) => {
-        this.#turns.add(wanting)
-        this.#flush()
-      },
+      wantTurn: (wanting) => this.#turns.add(wanting),
       grant: ({ id }, bytes) => {
-        if (this.#streams.has(id)) this.#send(encodeCredit(id, bytes))
+        if (this.#streams.has(id)) this.#turns.send(encodeCredit(id, bytes))
       },
       resume: () => void this.#socket.resume(),
       gone: (over, how) => this.#onGone(over, how),
@@ -391,15 +315,15 @@ export class Tunnel {
   }
 
   #onGone(stream: TunnelStream, how: 'finished' | 'stopped' | 'reset'): void {
-    this.#turns.delete(stream)
+    this.#turns.remove(stream)
     if (!this.#streams.has(stream.id)) return
-    if (this.#rawOut) {
+    if (this.#turns.raw) {
       this.#forget(stream)
       if (how === 'reset') this.#carrier.reset()
       else if (how === 'stopped') this.#carrier.destroy()
       return
     }
-    if (how !== 'finished') this.#send(encodeFrame(how === 'reset' ? FRAME.reset : FRAME.stop, stream.id))
+    if (how !== 'finished') this.#turns.send(encodeFrame(how === 'reset' ? FRAME.reset : FRAME.stop, stream.id))
     this.#forget(stream)
   }
 
@@ -411,13 +335,13 @@ export class Tunnel {
 
   #watchIdle(): void {
     clearTimeout(this.#idleTimer)
-    if (this.#streams.size > 0 || this.#rawOut) return
+    if (this.#streams.size > 0 || this.#turns.raw) return
     this.#idleTimer = setTimeout(() => this.drain(), this.#idleMs)
     this.#idleTimer.unref()
   }
 
   #closeIfOver(): void {
-    if (this.#isDraining && this.#streams.size === 0 && !this.#rawOut) this.#close()
+    if (this.#isDraining && this.#streams.size === 0 && !this.#turns.raw) this.#close()
   }
 
   /** No stream lives: the ends of TLS cross, within bounds. */

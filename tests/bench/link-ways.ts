@@ -58,7 +58,7 @@ export async function startLinkWay(way: LinkWay, targetPort: number): Promise<Ru
 }
 
 async function start(setup: Setup): Promise<{ child: ChildProcess; port: number }> {
-  const child = fork(import.meta.filename, [], { env: { ...process.env, LD_PRELOAD: process.env['X_PRELOAD'] ?? '' } })
+  const child = fork(import.meta.filename, [])
   child.send(setup)
   const [{ port }] = (await once(child, 'message')) as [{ port: number }]
   return { child, port }
