@@ -45,6 +45,8 @@ import { createWebApp } from './web/web-app.ts'
 const STOP_GRACE_MS = 5000
 /** Of the log, what may wait for a disk that takes nothing; what is more is dropped. In bytes. */
 const LOG_WAITING_BYTES = 1024 * 1024
+/** How soon it is tried again, in ms. */
+const LOG_RETRY_MS = 1000
 /** Dial, TLS and authentication at a target together. */
 const TARGET_DIAL_TIMEOUT_MS = 10_000
 
@@ -325,11 +327,18 @@ function openLog(config: ServerConfig): { log: Logger; closeLog: () => void } {
     maxLength: LOG_WAITING_BYTES,
   })
   // A disk that is full must not end the server: what waits is written when there is room again.
-  destination.on('error', () => undefined)
+  let retry: NodeJS.Timeout | undefined
+  destination.on('error', () => {
+    retry ??= setTimeout(() => {
+      retry = undefined
+      destination.write('')
+    }, LOG_RETRY_MS).unref()
+  })
   const settings = { level: config.log.level, base: null, timestamp: pino.stdTimeFunctions.isoTime }
   return {
     log: pino(settings, destination),
     closeLog: () => {
+      clearTimeout(retry)
       if (config.log.file !== undefined) destination.end()
     },
   }

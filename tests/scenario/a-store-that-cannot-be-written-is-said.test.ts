@@ -89,8 +89,11 @@ describe('a store that cannot be written', () => {
     expect((await psql(unused.url, ['-c', "select 'let in'"])).stdout).toBe('let in\n')
     const statements = await cluster.audit(['--event', 'statement.query', '--resource', 'orders'])
     expect(JSON.stringify(statements)).toContain("while it was ' || 'full")
-    const text = await log()
-    for (const id of told) expect(text).toContain(id)
+    const hasAll = async (): Promise<boolean> => {
+      const text = await log()
+      return told.every((id) => text.includes(id))
+    }
+    await until(hasAll, `the log has the errors ${told.join(' and ')}`, PATIENCE_MS)
   })
 
   it('W2: because another process holds it: bytes flow on, a call that was waited with for long enough gets 503', async () => {
