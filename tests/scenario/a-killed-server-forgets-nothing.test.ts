@@ -4,7 +4,7 @@ import { CrashRounds } from '../support/crash-rounds.ts'
 import { seededRandom } from '../support/seeded-random.ts'
 
 const ROUNDS = 6
-const TIMEOUT_MS = 180_000
+const TIMEOUT_MS = 300_000
 
 it(
   'S9, R5: killed under load, the server ends every session on record and has every event that it acknowledged',
