@@ -252,7 +252,6 @@ describe('the owner of sessions', () => {
       lastActivityAt: new Date(nowMs),
       endsAt: new Date(startedMs + 60_000),
       idleEndsAt: new Date(nowMs + 5000),
-      inactiveSince: null,
     }
     expect(sessions.live()).toEqual([seen])
     nowMs += 500
