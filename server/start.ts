@@ -43,6 +43,10 @@ import { createWebApp } from './web/web-app.ts'
 
 /** How long connections may take to end after they were told that the server stops. */
 const STOP_GRACE_MS = 5000
+/** Of the log, what may wait for a disk that takes nothing; what is more is dropped. In bytes. */
+const LOG_WAITING_BYTES = 1024 * 1024
+/** How soon it is tried again, in ms. */
+const LOG_RETRY_MS = 1000
 /** Dial, TLS and authentication at a target together. */
 const TARGET_DIAL_TIMEOUT_MS = 10_000
 
@@ -318,11 +322,23 @@ function requireCluster(config: ServerConfig, stored: string | undefined): void 
 }
 
 function openLog(config: ServerConfig): { log: Logger; closeLog: () => void } {
-  const destination = pino.destination({ dest: config.log.file ?? 2, append: true, sync: true, mkdir: true })
+  const destination = pino.destination({
+    ...{ dest: config.log.file ?? 2, append: true, sync: true, mkdir: true },
+    maxLength: LOG_WAITING_BYTES,
+  })
+  // A disk that is full must not end the server: what waits is written when there is room again.
+  let retry: NodeJS.Timeout | undefined
+  destination.on('error', () => {
+    retry ??= setTimeout(() => {
+      retry = undefined
+      destination.write('')
+    }, LOG_RETRY_MS).unref()
+  })
   const settings = { level: config.log.level, base: null, timestamp: pino.stdTimeFunctions.isoTime }
   return {
     log: pino(settings, destination),
     closeLog: () => {
+      clearTimeout(retry)
       if (config.log.file !== undefined) destination.end()
     },
   }

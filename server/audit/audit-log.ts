@@ -2,6 +2,7 @@
 // busy connections share a transaction. audit-reader.ts reads it.
 import type { Kysely } from 'kysely'
 import type { Logger } from 'pino'
+import { storeTroubleOf, type StoreTrouble } from '../store/store-trouble.ts'
 import type { Tables } from '../store/schema.ts'
 import type { AuditEntry, BoundedAuditLog, Clock } from '../seams.ts'
 import { createStoreRowWriter, type AuditRow, type RowWriter } from './row-writer.ts'
@@ -25,6 +26,8 @@ export type AuditLogState = {
   failures: number
   /** The latest batch was refused. */
   isFailing: boolean
+  /** Why it was, where the store says it. */
+  trouble: StoreTrouble | undefined
 }
 
 export interface OwnedAuditLog extends BoundedAuditLog {
@@ -50,7 +53,7 @@ export function createAuditLog({ db, now, log, writer = createStoreRowWriter(db)
   let recorded = 0
   let timer: NodeJS.Timeout | undefined
   let writing: Promise<void> | undefined
-  const count = { written: 0, failures: 0, isFailing: false }
+  const count: Omit<AuditLogState, 'waiting'> = { written: 0, failures: 0, isFailing: false, trouble: undefined }
   const listeners = new Set<() => void>()
   const timeText = textOfTime()
 
@@ -71,6 +74,7 @@ export function createAuditLog({ db, now, log, writer = createStoreRowWriter(db)
       } catch (error) {
         count.failures++
         count.isFailing = true
+        count.trouble = storeTroubleOf(error)
         log.error({ err: error, waiting: queue.length }, 'the audit log cannot be written; it is tried again')
         schedule(RETRY_MS)
         throw error

@@ -92,6 +92,7 @@ export function openStream({ socket, who, version, timings, now, onSilent, log }
     heartbeat.answered()
   })
   socket.on('ping', (data) => {
+    heardAt = now()
     // Time first: once its pong is there, the client knows how old the time can be at most (C6).
     send({ type: 'time', serverTime: time() })
     socket.pong(data)

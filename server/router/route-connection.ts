@@ -17,6 +17,7 @@ import {
   type Route,
   type RouteAccess,
 } from '../seams.ts'
+import { STORE_TROUBLES, storeTroubleOf } from '../store/store-trouble.ts'
 import type { SessionLease, Sessions } from '../sessions/sessions.ts'
 import { ClientGone, ClientPatience } from '../client-patience.ts'
 import { untilAborted } from '../until-aborted.ts'
@@ -196,9 +197,10 @@ function asRefusal(
       'the access server is too busy to look this up; try again in a moment',
     )
   const errorId = reportError('internal', error, newLog())
-  return new PosternError('internal', `the access server failed; its administrator finds error ${errorId} in its log`, {
-    errorId,
-  })
+  const trouble = storeTroubleOf(error)
+  const what = trouble ? `cannot let anybody in: ${STORE_TROUBLES[trouble]}` : 'failed'
+  const text = `the access server ${what}; its administrator finds error ${errorId} in its log`
+  return new PosternError('internal', text, { errorId })
 }
 
 async function refuse({ stream }: Link, refusal: PosternError, time: Date): Promise<void> {

@@ -7,7 +7,7 @@ import { auditFields, type Live } from './live-session.ts'
 export interface Presence {
   /** @param since when the login's core was heard last; null: it is there */
   note(loginId: string, since: Date | null): void
-  /** Looks for bytes that came from those that were inactive. */
+  /** Looks for bytes that came from those that were inactive; now and then. */
   look(): void
 }
 
@@ -20,8 +20,13 @@ export function createPresence({ living, audit }: { living: () => Iterable<Live>
     live.inactive = undefined
     audit.record({ event: 'session.resumed', ...auditFields(live) })
   }
+  /** Logins with a core that answers no more: every connection asks, and there are seldom any. */
+  const silent = new Set<string>()
+
   return {
     note(loginId, since) {
+      if (since !== null) silent.add(loginId)
+      else if (!silent.delete(loginId)) return
       for (const live of living()) {
         if (live.route.loginId !== loginId || live.ended) continue
         if (since === null) {
@@ -31,9 +36,13 @@ export function createPresence({ living, audit }: { living: () => Iterable<Live>
     },
 
     look() {
+      if (silent.size === 0) return
+      // Those of cores that never came back are over one day.
+      silent.clear()
       for (const live of living()) {
-        const isHeard = live.inactive && live.activity.look().bytesFromClient !== live.inactive.bytesFromClient
-        if (isHeard && !live.ended) setActive(live)
+        if (!live.inactive || live.ended) continue
+        if (live.activity.look().bytesFromClient === live.inactive.bytesFromClient) silent.add(live.route.loginId)
+        else setActive(live)
       }
     },
   }

@@ -18,6 +18,7 @@ import type { ConnectionCounts } from './activity.ts'
 import { causeOf, type EndCause } from './end-cause.ts'
 import { createEnding, RECORD_TIMEOUT_MS } from './ending.ts'
 import { createJudge } from './judge.ts'
+import { createKeptCounts } from './kept-counts.ts'
 import { endLeftovers } from './leftovers.ts'
 import { newLive, viewOf, type Clocks, type Live } from './live-session.ts'
 import { createPresence } from './presence.ts'
@@ -56,6 +57,8 @@ export interface Sessions extends SessionControl {
   recover(): Promise<number>
   /** One round of the reaper: ends what is idle, overdue, or unused after its login; does again what the store refused. */
   reap(): Promise<void>
+  /** Writes what its sessions have moved into their rows, for the case of a crash. Rejects with the store's error. */
+  keepCounts(): Promise<void>
   /** Ends all as *restart*, and opens none any more: the server stops. */
   endAll(): Promise<void>
 }
@@ -79,6 +82,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     log,
   })
   const end = (live: Live, cause: EndCause): Promise<SessionEndReason> => ending.end(live, cause)
+  const keptCounts = createKeptCounts({ db, living: () => byId.values(), ...clocks })
   const presence = createPresence({ living: () => byId.values(), audit })
   const judge = createJudge({ ...options, living: () => [...byId.values()], end })
 
@@ -210,6 +214,8 @@ export function createSessions(options: SessionsOptions): Sessions {
       await ending.retry()
       await judge.round()
     },
+
+    keepCounts: () => keptCounts.keep(),
 
     async endAll() {
       isStopping = true

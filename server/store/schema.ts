@@ -93,8 +93,9 @@ export interface Tables {
     active_at: string | null
     ended_at: string | null
     end_reason: string | null
-    /** The rest is written once, with the end; null where a crash has lost it. Who ended it, where a person did. */
+    /** Who ended it, where a person did. */
     ended_by: string | null
+    /** From here on: as kept last while it lives (kept-counts.ts), then as of its end; null: a crash came before. */
     connections_total: number | null
     bytes_from_client: number | null
     bytes_to_client: number | null

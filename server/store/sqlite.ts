@@ -1,10 +1,20 @@
 // SQLite as a dialect of the store, over Node's own node:sqlite. Called by store.ts only. Promises WAL, enforced foreign
 // keys, and that a migration is applied whole or not at all.
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
-import { SqliteAdapter, SqliteDialect, type DialectAdapter, type SqliteDatabase, type SqliteStatement } from 'kysely'
+import {
+  SqliteAdapter,
+  SqliteDialect,
+  type DialectAdapter,
+  type Driver,
+  type SqliteDatabase,
+  type SqliteStatement,
+} from 'kysely'
+import { retryBusy } from './busy-retry.ts'
 
-/** How long a statement waits for another process (a backup, `sqlite3`) that holds the file, in ms. */
-const BUSY_TIMEOUT_MS = 5000
+/** How long a call waits for who else writes to the file, in ms: the audit log's thread most often. busy-retry.ts waits longer. */
+const BUSY_TIMEOUT_MS = 50
+/** The same while it is opened, when there is no loop to stop yet. */
+const OPEN_TIMEOUT_MS = 5000
 /** Pages in the write-ahead log at which a commit of this connection writes them back: four times SQLite's default. */
 const CHECKPOINT_PAGES = 4000
 /** The program has some dozens of queries; more texts come from lists of different lengths. */
@@ -14,6 +24,10 @@ const MAX_PREPARED = 200
 export class NodeSqliteDialect extends SqliteDialect {
   constructor(file: string) {
     super({ database: () => Promise.resolve(openDatabase(file)) })
+  }
+
+  override createDriver(): Driver {
+    return retryBusy(super.createDriver())
   }
 
   override createAdapter(): DialectAdapter {
@@ -29,12 +43,12 @@ class TransactionalDdlAdapter extends SqliteAdapter {
 }
 
 function openDatabase(file: string): SqliteDatabase {
-  const database = new DatabaseSync(file, { enableForeignKeyConstraints: true, timeout: BUSY_TIMEOUT_MS })
+  const database = new DatabaseSync(file, { enableForeignKeyConstraints: true, timeout: OPEN_TIMEOUT_MS })
   // NORMAL under WAL: a crash of the process loses nothing, a power cut may lose the last commits but never corrupts. The audit
   // log's own connection syncs all that came before with each of its batches (server/audit/sqlite-row-writer-thread.ts), and
   // also does the checkpoints, which stop the thread that does them for tens of milliseconds: here only when it does not.
   database.exec(
-    `PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`,
+    `PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}; PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`,
   )
   const prepared = new Map<string, SqliteStatement>()
   return {

@@ -54,17 +54,6 @@ export async function openStore(
   return { db: opened, dialect: location.kind, close: () => (closing ??= opened.destroy()) }
 }
 
-/** Whether an error says that the store is gone or unreachable, rather than that a statement was wrong (W2: 503). */
-export function isStoreUnreachable(error: unknown): boolean {
-  if (!(error instanceof Error)) return false
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
-  // Classes 08 (connection exception), 53 (insufficient resources), 57P (operator intervention): PostgreSQL, appendix A.
-  if (/^(ECONN|ENOTFOUND|ETIMEDOUT|EPIPE|EHOSTUNREACH|08|53|57P)/.test(code)) return true
-  return /driver has already been destroyed|database is not open|timeout exceeded when trying to connect/.test(
-    error.message,
-  )
-}
-
 /** The latest migration in this store that this version does not have. */
 async function newestUnknown(db: Kysely<Tables>, migrations: object): Promise<string | undefined> {
   const done = db.$extendTables<{ kysely_migration: { name: string } }>().selectFrom('kysely_migration').select('name')

@@ -4,7 +4,7 @@ import type { Logger } from 'pino'
 import type { z } from 'zod'
 import { ERROR_CATALOGUE, PosternError, type ErrorBody } from '../../shared/errors.ts'
 import type { ReportError } from '../seams.ts'
-import { isStoreUnreachable } from '../store/store.ts'
+import { STORE_TROUBLES, storeTroubleOf } from '../store/store-trouble.ts'
 
 export type ErrorAnswer = { status: number; body: ErrorBody }
 
@@ -26,10 +26,10 @@ export function answerError(error: unknown, reportError: ReportError, log: Logge
   // A misconfiguration (a wrong master key, say) is for the administrator: its text names files of the server.
   const errorCode = error instanceof PosternError ? error.code : 'internal'
   const errorId = reportError(errorCode, error, log)
-  const isUnreachable = isStoreUnreachable(error)
-  const what = isUnreachable ? 'its store cannot be reached' : 'it failed'
+  const trouble = storeTroubleOf(error)
+  const what = trouble ? STORE_TROUBLES[trouble] : 'it failed'
   return {
-    status: isUnreachable ? 503 : ERROR_CATALOGUE[errorCode].http,
+    status: trouble ? 503 : ERROR_CATALOGUE[errorCode].http,
     body: {
       code: errorCode,
       text: `the access server cannot answer: ${what}; its administrator finds error ${errorId} in its log`,

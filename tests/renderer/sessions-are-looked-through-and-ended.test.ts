@@ -74,6 +74,31 @@ describe('the page of sessions', () => {
     await close()
   })
 
+  it('I3: one whose core does not answer is inactive, since when, and what becomes of it; then it is live again', async () => {
+    const { page, host, complaints, close } = await open(() => [session(0)])
+    await panel(page).getByText('Live', { exact: true }).waitFor()
+    const inactiveSince = new Date(Date.now() - 3 * 60_000).toISOString()
+    const watch = newestWatch(host)
+    tellSessions(host, { watch, sessions: [session(0, { inactiveSince })] })
+    await list(page)
+      .getByText(/^inactive 3\s?m/)
+      .waitFor()
+    await panel(page).getByText('Inactive', { exact: true }).waitFor()
+    await panel(page)
+      .getByText(/^Inactive since/)
+      .waitFor()
+    expect(await findAxeViolations(page)).toEqual([])
+    tellSessions(host, { watch, sessions: [session(0)] })
+    await panel(page).getByText('Live', { exact: true }).waitFor()
+    expect(
+      await panel(page)
+        .getByText(/^Inactive/)
+        .count(),
+    ).toBe(0)
+    expect(complaints).toEqual([])
+    await close()
+  })
+
   it('S1: ending one is asked for with what will happen, and its page says why it ended', async () => {
     let sessions = demoSessions()
     const { page, host, close } = await open(() => sessions)

@@ -4,7 +4,7 @@ import { CrashRounds } from '../support/crash-rounds.ts'
 import { seededRandom } from '../support/seeded-random.ts'
 
 const ROUNDS = 6
-const TIMEOUT_MS = 180_000
+const TIMEOUT_MS = 300_000
 
 it(
   'S9, R5: killed under load, the server ends every session on record and has every event that it acknowledged',
@@ -18,7 +18,10 @@ it(
     }
     expect(crashes.problems).toEqual([])
     // The load was one: each kind of answer came at least once.
-    const kinds = ['login.succeeded', 'session.start', 'session.end', 'admin.change']
+    const kinds = [
+      ...['login.succeeded', 'session.start', 'admin.change'],
+      ...['session.end closed', 'session.end terminated', 'session.end revoked'],
+    ]
     expect(Object.keys(crashes.acknowledged)).toEqual(expect.arrayContaining(kinds))
   },
 )

@@ -3,6 +3,7 @@
 import { join } from 'node:path'
 import { readFile, writeFile } from 'node:fs/promises'
 import pg from 'pg'
+import { connectToCore } from '../../client/connect.ts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { keepPsql, psql, startCluster, type TestCluster } from '../support/cluster.ts'
 import { LightClient, type Outcome } from '../support/light-client.ts'
@@ -62,6 +63,10 @@ const ask = (port: number, sql: string): Promise<Outcome> => {
   })
   return client.outcome.finally(() => client.end())
 }
+
+/** The core of a home, as one that only looks. */
+const connectTo = (of: string) =>
+  connectToCore({ home: of, kind: 'terminal', canAsk: false, appVersion: 'test', start: false })
 
 async function backends(what: string): Promise<number[]> {
   const { host, port, superuser: user, superuserPassword: password } = cluster.postgres
@@ -195,6 +200,46 @@ describe('a peer that takes no bytes', () => {
       PATIENCE_MS,
     )
     await client.stop('SIGKILL')
+    await gateway.process.stop('SIGINT')
+  })
+
+  it('I3: a stopped core is noticed where bytes wait for it in a tunnel that is raw, and keepalive is on there as well', async () => {
+    const other = await cluster.newHome()
+    await cluster.login(other)
+    const gateway = await cluster.open(other, 'orders')
+    const download = keep(
+      keepPsql(gateway.url, [
+        '-c',
+        `copy (select repeat('z', 1000) from generate_series(1, ${MUCH / 1000})) to stdout`,
+      ]),
+    )
+    // So much has not gone in frames.
+    await until(() => Promise.resolve(download.stdout.length > 4_000_000), 'it is bulk', PATIENCE_MS)
+    const connection = await connectTo(other)
+    const { core } = connection
+    process.kill(core.pid, 'SIGSTOP')
+    try {
+      await until(
+        async () => (await backends("copy (select repeat('z'")).length === 0,
+        'its backend is gone',
+        PATIENCE_MS,
+      )
+      await stallOf('orders', 'client')
+    } finally {
+      process.kill(core.pid, 'SIGCONT')
+    }
+    await connection.close()
+    expect((await download.ended).code).not.toBe(0)
+    // One that is raw and says nothing: its sockets have their timers.
+    const quiet = keep(keepPsql(gateway.url))
+    quiet.write("select repeat('q', 2000000), 'is ' || 'raw';\n")
+    await quiet.waitFor(/is raw/, { timeoutMs: PATIENCE_MS })
+    const ports = [gateway.port, cluster.port, cluster.postgres.port]
+    await until(
+      async () => (await ourSockets(ports)).every(({ probeInS }) => probeInS <= 30),
+      'each has a keepalive timer',
+      PATIENCE_MS,
+    )
     await gateway.process.stop('SIGINT')
   })
 

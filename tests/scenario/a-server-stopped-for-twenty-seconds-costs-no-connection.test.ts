@@ -12,8 +12,7 @@ import {
   untilExpired,
   type TestCluster,
 } from '../support/cluster.ts'
-import type { run } from '../support/run.ts'
-import { type Kept } from '../support/run.ts'
+import type { Finished, Kept } from '../support/run.ts'
 
 const STOPPED_MS = 20_000
 const PATIENCE_MS = 90_000
@@ -63,10 +62,11 @@ it(
     process.kill(pid, 'SIGSTOP')
     const stoppedAt = performance.now()
     let late: Kept[]
-    let login: ReturnType<typeof run>
+    let login: Promise<Finished>
+    let early: Finished
     try {
       for (const [at, child] of connected.entries()) child.write(`select 'asked meanwhile ' || ${at};\n`)
-      const early = psql(gateway.url, ['-c', "select 'early'"])
+      const impatient = psql(gateway.url, ['-c', "select 'early'"])
       await delay(STOPPED_MS / 2)
       // In the last ten seconds: within every deadline of theirs.
       late = Array.from({ length: LATE }, (_, at) => begin(gateway.url, `select 'late ' || ${at};\n`))
@@ -74,11 +74,12 @@ it(
         input: `${ALICE.password}\n`,
       })
       await delay(STOPPED_MS - (performance.now() - stoppedAt))
-      const { code, stdout, stderr } = await early
-      console.log({ code, stdout, stderr })
+      early = await impatient
     } finally {
       process.kill(pid, 'SIGCONT')
     }
+    // Its gateway had waited for as long as it waits for a server.
+    expect(early.stderr).toMatch(/FATAL: {2}cannot reach the access server at .*: no answer within 15 s/)
     for (const [at, child] of connected.entries())
       await child.waitFor(new RegExp(`asked meanwhile ${at}\n`), { timeoutMs: PATIENCE_MS })
     for (const [at, child] of late.entries())

@@ -18,7 +18,7 @@ let cluster: TestCluster
 let alice: string
 let bob: string
 let root: string
-let pid: number
+let pid = 0
 const psqls: Kept[] = []
 
 beforeAll(async () => {
@@ -27,12 +27,9 @@ beforeAll(async () => {
   await cluster.login(alice)
   await cluster.login(bob, BOB)
   await cluster.login(root, ADMIN)
-  const core = await connectToCore({ home: alice, kind: 'terminal', canAsk: false, appVersion: 'test', start: false })
-  pid = core.core.pid
-  await core.close()
 }, 120_000)
 afterAll(async () => {
-  if (pid) process.kill(pid, 'SIGCONT')
+  if (pid !== 0) process.kill(pid, 'SIGCONT')
   await Promise.all(psqls.map((child) => child.stop('SIGKILL')))
   await cluster.close()
 })
@@ -59,6 +56,9 @@ it(
   { timeout: 240_000 },
   async () => {
     const gateway = await cluster.open(alice, 'orders')
+    const core = await connectToCore({ home: alice, kind: 'terminal', canAsk: false, appVersion: 'test', start: false })
+    pid = core.core.pid
+    await core.close()
     const bobs = await cluster.open(bob, 'orders')
     const raw = await begin(gateway.url, 'raw', MUCH)
     const framed = await begin(gateway.url, 'framed', 1)
@@ -103,6 +103,5 @@ it(
     expect(await eventsOf(id, 'session.resumed')).toHaveLength(1)
     expect((await psql(gateway.url, ['-c', "select 'new'"])).stdout).toBe('new\n')
     watch.child.kill('SIGINT')
-    console.log(framed.stderr)
   },
 )

@@ -1,6 +1,7 @@
 // `postern sessions` over the whole product: real access server, PostgreSQL and psql, the command line as a person runs it. A session
 // is seen while it lives, ended, and its client is told why in its own protocol.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { connectToCore } from '../../client/connect.ts'
 import type { AuditEvent } from '../../shared/audit-api.ts'
 import type { SessionView } from '../../shared/session-api.ts'
 import { ADMIN, BOB, keepPsql, startCluster, type OpenGateway, type TestCluster } from '../support/cluster.ts'
@@ -158,6 +159,21 @@ describe('sessions in a terminal', () => {
       const after = await live()
       await watch.waitFor(new RegExp(`"id":"${after.id}"`))
       await next.stop()
+
+      const core = await connectToCore({
+        home: alice,
+        kind: 'terminal',
+        canAsk: false,
+        appVersion: 'test',
+        start: false,
+      })
+      const { pid } = core.core
+      await core.close()
+      const listed = (): number => watch.stdout.split('"event":"listed"').length
+      const before = listed()
+      process.kill(pid, 'SIGKILL')
+      await watch.waitFor(/"event":"core_lost"/)
+      await until(() => Promise.resolve(listed() > before), 'it lists anew', 60_000)
       watch.child.kill('SIGINT')
       expect(await watch.ended).toMatchObject({ code: 0 })
     },

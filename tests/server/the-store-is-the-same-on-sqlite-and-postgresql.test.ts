@@ -4,10 +4,12 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { MasterKey } from '../../server/secrets/master-key.ts'
 import { addSsoRequest, takeSsoRequest } from '../../server/sso/sso-requests.ts'
-import { isStoreUnreachable, openStore, type Store } from '../../server/store/store.ts'
+import { storeTroubleOf } from '../../server/store/store-trouble.ts'
+import { openStore, type Store } from '../../server/store/store.ts'
 import { startPostgresStore, type PostgresStore } from './support/postgres-store.ts'
 
 let directory: string
@@ -253,8 +255,35 @@ it('W2: a store that went away is told apart from a wrong statement', async () =
       .selectAll()
       .execute()
       .catch((error: unknown) => error)
-    expect([isStoreUnreachable(wrong), isStoreUnreachable(gone)], kind).toEqual([false, true])
+    expect([storeTroubleOf(wrong), storeTroubleOf(gone)], kind).toEqual([undefined, 'unreachable'])
   }
+})
+
+it('W2: a SQLite store that is full, or held by another process, is told apart, too; one that is free in time is waited for', async () => {
+  const { file } = locations.sqlite
+  const store = await openStore(locations.sqlite)
+  const write = (key: string, value = 'x') => store.db.insertInto('settings').values({ key, value }).execute()
+  const { rows } = await sql<{ page_count: number }>`pragma page_count`.execute(store.db)
+  await sql`pragma max_page_count = ${sql.lit(rows[0]?.page_count ?? 0)}`.execute(store.db)
+  const full = await write('much', 'x'.repeat(1_000_000)).catch((error: unknown) => error)
+  expect([storeTroubleOf(full), String(full)]).toEqual(['full', expect.stringContaining('full')])
+  expect(storeTroubleOf(new Error(String(full)))).toBe('full')
+
+  const holder = new DatabaseSync(file)
+  holder.exec('begin immediate')
+  const [waits, waitsToo] = [
+    write('waits'),
+    store.db.transaction().execute((db) => db.selectFrom('users').selectAll().execute()),
+  ]
+  // Nobody else has to wait for that, in this process.
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  holder.exec('rollback')
+  await Promise.all([waits, waitsToo])
+  holder.exec('begin immediate')
+  expect(storeTroubleOf(await write('never').catch((error: unknown) => error))).toBe('busy')
+  holder.exec('rollback')
+  holder.close()
+  await store.close()
 })
 
 it('W7: a login at the identity provider that is under way is taken once, on both', async () => {

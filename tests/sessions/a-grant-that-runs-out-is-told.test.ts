@@ -28,6 +28,7 @@ it('C9, I2, S8: whose grant ran out is told once, at the next round; a round tha
         rounds++
         return rounds === 1 ? Promise.reject(new Error('the store is gone')) : Promise.resolve()
       },
+      keepCounts: () => Promise.resolve(),
     },
     control: { accessChanged: (users) => void told.push(users === 'all' ? ['all'] : [...users]) },
     db: store.db,

@@ -9,8 +9,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { z } from 'zod'
 import type { DialedRoute } from '../../client/cluster/dial.ts'
 import type { Cluster } from '../../client/cluster/address.ts'
+import { EndSessionResponse } from '../../shared/session-api.ts'
 import { ADMIN, ALICE, psql, startCluster, type OpenGateway, type TestCluster } from './cluster.ts'
-import { DirectPerson, trustOf } from './direct-person.ts'
+import { DirectPerson, trustOf, type RouteCertificate } from './direct-person.ts'
 import { TcpService } from './tcp-service.ts'
 
 /** The kill comes once the load has had so many answers at most, or after that time, and then at a random moment. */
@@ -21,9 +22,23 @@ const STEP_DEADLINE_MS = 20_000
 const PEOPLE = 4
 /** Beside them. */
 const ADMINISTRATOR = -1
-/** Of the sessions, those that a logout ends. */
-const LOGOUT_SHARE = 0.1
+/** Loses a role and gets it again. */
+const UNLUCKY = -2
+/** How a session of the load is ended, as often as it stands here. */
+const WAYS = [
+  'close',
+  'close',
+  'close',
+  'close',
+  'cancel',
+  'cancel',
+  'terminate',
+  'terminate',
+  'terminate',
+  'logout',
+] as const
 const CAROL = { name: 'carol', password: 'correct horse carol' }
+const DAVE = { name: 'dave', password: 'correct horse dave' }
 
 const documents = (port: number): string => `kind: resource
 name: echo
@@ -39,15 +54,19 @@ kind: user
 name: ${CAROL.name}
 password: ${CAROL.password}
 ---
+kind: user
+name: ${DAVE.name}
+password: ${DAVE.password}
+---
 { kind: grant, user: ${CAROL.name}, role: echo }
 ---
 { kind: grant, user: ${ALICE.name}, role: echo }`
 
 /** Something that the server has said, and the event that must be there for it. */
-type Acknowledged = { event: string; key: string }
+type Acknowledged = { event: string; key: string; reason?: string }
 
 type AuditRow = { seq: number; event: string; login_id: string | null; session_id: string | null; detail: string }
-type SessionRow = { id: string; state: string; end_reason: string | null }
+type SessionRow = { id: string; state: string; end_reason: string | null; ended_by: string | null }
 
 export class CrashRounds {
   readonly acknowledged: Record<string, number> = {}
@@ -107,6 +126,7 @@ export class CrashRounds {
     const loads = [
       ...Array.from({ length: PEOPLE }, (_, who) => this.#loop(over.signal, (signal) => this.#comeAndGo(who, signal))),
       this.#loop(over.signal, (signal) => this.#administer(signal)),
+      this.#loop(over.signal, (signal) => this.#loseRole(signal)),
       this.#loop(over.signal, () => this.#query()),
       this.#loop(over.signal, () => this.#echoThroughGateway()),
     ]
@@ -138,26 +158,20 @@ export class CrashRounds {
 
   /** A login with sessions that begin and end by closing their route, until a logout ends the last one with it. */
   async #comeAndGo(who: number, signal: AbortSignal): Promise<void> {
-    // A login of an earlier round goes on: the server knows it again.
-    const carol = this.#people.get(who) ?? (await DirectPerson.logIn(this.#trust, CAROL, signal))
-    if (!this.#people.has(who)) this.#say('login.succeeded', carol.loginId)
-    this.#people.set(who, carol)
+    const carol = await this.#person(who, CAROL, signal)
     const route = await carol.route('echo', 'tcp', 'tcp', signal)
     for (let isOver = false; !isOver;) {
       const dialed = await carol.dial(route, 'tcp', signal)
       this.#say('session.start', dialed.sessionId)
       try {
         await echo(dialed, signal)
-        isOver = this.#random() < LOGOUT_SHARE
-        if (isOver) {
-          this.#people.delete(who)
-          await carol.call({ method: 'POST', path: '/v1/logout', body: {} }, z.object({}), signal)
-          this.#say('login.ended', carol.loginId)
-        } else {
-          const path = `/v1/routes/${route.identity.routeId}/close`
-          await carol.call({ method: 'POST', path }, z.object({ sessionId: z.string() }), signal)
-        }
-        this.#say('session.end', dialed.sessionId)
+        const way = WAYS[Math.floor(this.#random() * WAYS.length)] ?? 'close'
+        isOver = way === 'logout'
+        if (isOver) this.#people.delete(who)
+        const reason = await this.#end(way, carol, route, dialed.sessionId, signal)
+        if (isOver) this.#say('login.ended', carol.loginId)
+        this.#say('session.end', dialed.sessionId, reason)
+        await this.#requireCutOff(dialed, `the session was ended (${way})`, signal)
       } finally {
         dialed.link.destroy()
         await dialed.link.closed
@@ -165,11 +179,78 @@ export class CrashRounds {
     }
   }
 
+  /** Asks for the end of a session; the reason that it then has, as the answer says. */
+  async #end(
+    way: (typeof WAYS)[number],
+    person: DirectPerson,
+    route: RouteCertificate,
+    sessionId: string,
+    signal: AbortSignal,
+  ): Promise<string> {
+    switch (way) {
+      case 'close': {
+        const path = `/v1/routes/${route.identity.routeId}/close`
+        await person.call({ method: 'POST', path }, z.object({ sessionId: z.string() }), signal)
+        return 'closed'
+      }
+      case 'logout':
+        await person.call({ method: 'POST', path: '/v1/logout', body: {} }, z.object({}), signal)
+        return 'revoked'
+      case 'cancel':
+      case 'terminate': {
+        const who = way === 'cancel' ? person : await this.#person(ADMINISTRATOR, ADMIN, signal)
+        const { reason } = await who.call(
+          { method: 'POST', path: `/v1/sessions/${sessionId}/end`, body: {} },
+          EndSessionResponse,
+          signal,
+        )
+        if (reason !== (way === 'cancel' ? 'cancelled' : 'terminated'))
+          this.#problem(`session ${sessionId} was to be ended (${way}) and is ${reason}`)
+        return reason
+      }
+    }
+  }
+
+  /** Dave has a role and a session on it; the role is taken away from him, which ends it. */
+  async #loseRole(signal: AbortSignal): Promise<void> {
+    const admin = await this.#person(ADMINISTRATOR, ADMIN, signal)
+    const documents = [{ kind: 'grant', user: DAVE.name, role: 'echo' }]
+    await admin.call({ method: 'POST', path: '/v1/admin/apply', body: { documents } }, z.object({}), signal)
+    const dave = await this.#person(UNLUCKY, DAVE, signal)
+    const dialed = await dave.dial(await dave.route('echo', 'tcp', 'tcp', signal), 'tcp', signal)
+    this.#say('session.start', dialed.sessionId)
+    try {
+      await echo(dialed, signal)
+      await admin.call({ method: 'DELETE', path: `/v1/admin/grants/${DAVE.name}/echo` }, z.object({}), signal)
+      this.#say('session.end', dialed.sessionId, 'revoked')
+      await this.#requireCutOff(dialed, 'its role was taken away', signal)
+    } finally {
+      dialed.link.destroy()
+      await dialed.link.closed
+    }
+  }
+
+  /** Once the answer says that a session has ended, its connection is cut off without anybody's doing. */
+  async #requireCutOff({ link, sessionId }: DialedRoute, why: string, signal: AbortSignal): Promise<void> {
+    const isOver = await Promise.race([link.closed.then(() => true), once(signal, 'abort').then(() => false)])
+    // Under a kill nobody knows; else the step's own time was up.
+    if (!isOver && signal.reason instanceof DOMException)
+      this.#problem(`${why}, and the connection of ${sessionId} lives`)
+  }
+
+  /** Logged in; a login of an earlier round goes on: the server knows it again. */
+  async #person(who: number, person: { name: string; password: string }, signal: AbortSignal): Promise<DirectPerson> {
+    const known = this.#people.get(who)
+    if (known) return known
+    const fresh = await DirectPerson.logIn(this.#trust, person, signal)
+    this.#say('login.succeeded', fresh.loginId)
+    this.#people.set(who, fresh)
+    return fresh
+  }
+
   /** A role more, and one more. */
   async #administer(signal: AbortSignal): Promise<void> {
-    const admin = this.#people.get(ADMINISTRATOR) ?? (await DirectPerson.logIn(this.#trust, ADMIN, signal))
-    if (!this.#people.has(ADMINISTRATOR)) this.#say('login.succeeded', admin.loginId)
-    this.#people.set(ADMINISTRATOR, admin)
+    const admin = await this.#person(ADMINISTRATOR, ADMIN, signal)
     while (!signal.aborted) {
       const name = `role-${++this.#changes}`
       const body = { documents: [{ kind: 'role', name, allow: [] }] }
@@ -192,9 +273,10 @@ export class CrashRounds {
     await closed
   }
 
-  #say(event: string, key: string): void {
-    this.#said.push({ event, key })
-    this.acknowledged[event] = (this.acknowledged[event] ?? 0) + 1
+  #say(event: string, key: string, reason?: string): void {
+    this.#said.push({ event, key, ...(reason === undefined ? {} : { reason }) })
+    const what = reason === undefined ? event : `${event} ${reason}`
+    this.acknowledged[what] = (this.acknowledged[what] ?? 0) + 1
   }
 
   /** Told once, in the round in which it first shows. */
@@ -207,9 +289,13 @@ export class CrashRounds {
     const database = new DatabaseSync(join(this.#cluster.directory, 'server', 'postern.sqlite'), { readOnly: true })
     try {
       this.#readAudit(database)
-      for (const { event, key } of this.#said.splice(0))
-        if (!this.#seen.get(event)?.has(key)) this.#problem(`${event} of ${key} was acknowledged and is not in the log`)
-      const rows = database.prepare('select id, state, end_reason from sessions').all() as SessionRow[]
+      for (const { event, key, reason } of this.#said.splice(0)) {
+        const reasons = this.#seen.get(event)?.get(key)
+        if (!reasons) this.#problem(`${event} of ${key} was acknowledged and is not in the log`)
+        else if (reason !== undefined && !reasons.includes(reason))
+          this.#problem(`${event} of ${key} was acknowledged as ${reason}, and the log has [${reasons.join(', ')}]`)
+      }
+      const rows = database.prepare('select id, state, end_reason, ended_by from sessions').all() as SessionRow[]
       for (const row of rows) this.#checkSession(row)
     } finally {
       database.close()
@@ -232,12 +318,15 @@ export class CrashRounds {
   }
 
   /** No load runs between the restart and this, so a session that is not ended is one that was forgotten. */
-  #checkSession({ id, state, end_reason: reason }: SessionRow): void {
+  #checkSession({ id, state, end_reason: reason, ended_by: by }: SessionRow): void {
     const records = this.#seen.get('session.end')?.get(id) ?? []
     if (state !== 'ended') this.#problem(`session ${id} is ${state} after the restart`)
     if (state === 'ended' && reason === null) this.#problem(`session ${id} ended without a reason`)
     if (state === 'ended' && (records.length !== 1 || records[0] !== reason))
       this.#problem(`session ${id} ended as ${String(reason)}, its records are [${records.join(', ')}]`)
+    const isAsked = reason === 'cancelled' || reason === 'terminated'
+    if (isAsked && (by === null || !this.#seen.get('session.end.asked')?.has(id)))
+      this.#problem(`session ${id} is ${reason}, and the log does not say who asked for it`)
   }
 }
 
