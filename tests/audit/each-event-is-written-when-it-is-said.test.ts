@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createAuditLog, type AuditLogOptions } from '../../server/audit/audit-log.ts'
 import type { RowWriter } from '../../server/audit/row-writer.ts'
 import { prune } from '../../server/audit/retention.ts'
-import type { AuditEventName } from '../../shared/api.ts'
+import type { AuditEventName } from '../../shared/audit-api.ts'
 import { AUDIT_EVENT_CATALOGUE } from '../../shared/audit-events.ts'
 import { ALPN } from '../../shared/names.ts'
 import { newKeyAndCsr } from '../server/support/access-server.ts'
@@ -207,6 +207,8 @@ const CASES: Record<AuditEventName, Case> = {
   'statement.copy': { written: 'batched', shownBy: 'statement.query' },
   'query.cancel': { written: 'batched', shownBy: 'statement.query' },
   'server.start': { written: 'batched', shownBy: 'connection.open' },
+  'session.inactive': { written: 'batched', shownBy: 'session.active' },
+  'session.resumed': { written: 'batched', shownBy: 'session.active' },
 }
 
 let login: Credentials | undefined

@@ -13,7 +13,15 @@ const NOW = Date.parse('2026-11-22T12:00:00.000Z')
 const view = (number: number, part: Partial<SessionView> = {}): SessionView => ({
   id: `${number.toString(16).padStart(8, '0')}-3c1d-4b8e-9f20-5d7a1c0e4b6f`,
   ...{ user: 'alice', resource: 'orders', protocol: 'postgres', account: 'reader', address: '10.4.1.17:51234' },
-  ...{ state: 'active', endedAt: null, endReason: null, endedBy: null, endsAt: null, idleEndsAt: null },
+  ...{
+    state: 'active',
+    endedAt: null,
+    endReason: null,
+    endedBy: null,
+    endsAt: null,
+    idleEndsAt: null,
+    inactiveSince: null,
+  },
   startedAt: new Date(NOW - (number + 1) * 60_000).toISOString(),
   activeAt: new Date(NOW - (number + 1) * 60_000).toISOString(),
   ...{ connections: 3, connectionsTotal: 7, bytesFromClient: 96_300, bytesToClient: 1_842_000, statements: 42 },

@@ -4,7 +4,7 @@ import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import type { AuditEvent } from '../../shared/api.ts'
+import type { AuditEvent } from '../../shared/audit-api.ts'
 import { ADMIN, psql, startCluster, type OpenGateway, type TestCluster } from '../support/cluster.ts'
 import { run, until, type Finished, type Kept } from '../support/run.ts'
 
