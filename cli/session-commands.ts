@@ -46,7 +46,9 @@ export function addSessionCommands(program: Command, context: Context): void {
     sessions
       .command('show')
       .argument('<id>', 'of the session, or how it begins')
-      .description('Shows one session: its facts, why it ended, and what it ran.')
+      .description(
+        'Shows one session: its facts, why it ended, and what it ran. On a screen statements are cut to a line, in a pipe they are whole.',
+      )
       .addOption(new Option('--search <text>', 'only statements with this in their text'))
       .addOption(new Option('--limit <number>', 'the last so many statements').argParser(parseCount).default(100))
       .addOption(profileOption())

@@ -4,30 +4,44 @@ import type { AuditEvent } from '../shared/audit-api.ts'
 import type { SessionView } from '../shared/session-api.ts'
 import { formatDuration } from '../shared/duration.ts'
 import { hasAccounts, RESOURCE_PROTOCOLS, type ResourceProtocol } from '../shared/names.ts'
-import type { Column } from './table.ts'
+import { formatTable, type Column } from './table.ts'
 
-export const SESSION_COLUMNS: readonly Column[] = [
+const SESSION_COLUMNS: readonly Column[] = [
   { title: 'ID' },
   { title: 'USER' },
   { title: 'RESOURCE' },
-  { title: 'ACCOUNT' },
-  { title: 'PROTOCOL' },
+  { title: 'ACCOUNT', rank: 2 },
+  { title: 'PROTOCOL', rank: 6 },
   { title: 'STATE' },
-  { title: 'LASTS', align: 'right' },
-  { title: 'CONNECTIONS', align: 'right' },
-  { title: 'IDLE', align: 'right' },
-  { title: 'BYTES', align: 'right' },
-  { title: 'STATEMENTS', align: 'right' },
+  { title: 'LASTS', align: 'right', rank: 3 },
+  { title: 'CONNECTIONS', align: 'right', rank: 4 },
+  { title: 'IDLE', align: 'right', rank: 1 },
+  { title: 'BYTES', align: 'right', rank: 5 },
+  { title: 'STATEMENTS', align: 'right', rank: 7 },
 ]
 
-/** Characters of an id that are shown: enough to be unambiguous among many thousands. */
-export const ID_CHARACTERS = 8
+/** Characters of an id that are shown: among some thousands it seldom takes more. */
+const ID_CHARACTERS = 8
 export const shortId = (id: string): string => id.slice(0, ID_CHARACTERS)
 
-export function sessionRow(session: SessionView, now: number): string[] {
+/** How many characters tell these apart, each a beginning that the commands take: groups of an id are shown whole. */
+export function idCharactersOf(sessions: readonly Pick<SessionView, 'id'>[]): number {
+  const isEnough = (characters: number): boolean =>
+    new Set(sessions.map(({ id }) => id.slice(0, characters))).size === sessions.length
+  return [ID_CHARACTERS, 13, 18].find(isEnough) ?? 36
+}
+
+/** The table of sessions. @param within characters of a line, where there is a screen */
+export function sessionTable(sessions: readonly SessionView[], now: number, within?: number): string {
+  const idCharacters = idCharactersOf(sessions)
+  const rows = sessions.map((session) => sessionRow(session, now, idCharacters))
+  return formatTable(SESSION_COLUMNS, rows, within)
+}
+
+function sessionRow(session: SessionView, now: number, idCharacters: number): string[] {
   const isOver = session.state === 'ended'
   return [
-    shortId(session.id),
+    session.id.slice(0, idCharacters),
     session.user,
     session.resource,
     accountOf(session) ?? '-',
@@ -76,15 +90,19 @@ export function sessionFacts(session: SessionView, now: number): string {
     .join('')
 }
 
-/** When, what became of it, how long it took, its text on one line. */
-export function statementLine({ time, event, detail }: AuditEvent): string {
+/**
+ * When, what became of it, how long it took, its text on one line.
+ * @param within characters of a line, where there is a screen: a statement may be 64 KiB long, and the next one is wanted, too
+ */
+export function statementLine({ time, event, detail }: AuditEvent, within = Number.POSITIVE_INFINITY): string {
   const outcomes = Array.isArray(detail['outcomes']) ? (detail['outcomes'] as unknown[]) : []
   const became = outcomes.map(outcomeText).join(', ') || '-'
   const durationMs = detail['durationMs']
   const took = typeof durationMs === 'number' ? `${durationMs.toFixed(1)} ms` : '-'
   const sql = typeof detail['sql'] === 'string' ? detail['sql'].replace(/\s+/g, ' ').trim() : ''
   const kind = event === 'statement.query' ? '' : `${event.replace('statement.', '')}: `
-  return `${time}  ${took.padStart(10)}  ${became.padEnd(14)}  ${printable(`${kind}${sql}`)}\n`
+  const line = Array.from(`${time}  ${took.padStart(10)}  ${became.padEnd(14)}  ${printable(`${kind}${sql}`)}`)
+  return line.length <= within ? `${line.join('')}\n` : `${line.slice(0, Math.max(0, within - 1)).join('')}…\n`
 }
 
 function outcomeText(outcome: unknown): string {

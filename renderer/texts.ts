@@ -266,13 +266,16 @@ export const texts = {
       restart: 'server restart',
     } as Readonly<Record<string, string>>,
     endedBy: (how: string, by: string) => `${how} by ${by}`,
-    endedWhy: (reason: string, by: string | null, isOwn: boolean): string => {
+    /** A logout is a revocation by the person itself. */
+    gaveUp: 'gave up access',
+    endedWhy: (reason: string, by: string | null, isOwn: boolean, isByOwner = isOwn): string => {
       switch (reason) {
         case 'cancelled':
           return isOwn ? 'You ended it.' : `${by ?? 'Its person'} ended it.`
         case 'terminated':
           return `${by ?? 'Somebody'}, an administrator, ended it.`
         case 'revoked':
+          if (isByOwner && by !== null) return `${isOwn ? 'You' : by} logged out, or gave up access to it.`
           return by === null ? 'Access to it was taken away.' : `${by} took away access to it.`
         case 'expired':
           return 'Its time was up.'

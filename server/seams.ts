@@ -9,6 +9,7 @@ import type { LoginEndReason } from '../shared/control.ts'
 import type { ErrorCode } from '../shared/errors.ts'
 import type { ResourceProtocol, UserIdentity } from '../shared/names.ts'
 import type { Link, PumpProgress } from '../link/link.ts'
+import type { Db } from './store/store.ts'
 
 export type Clock = () => Date
 
@@ -30,6 +31,17 @@ export interface AuditLog {
   record(entry: AuditEntry): void
   /** Resolves once everything recorded so far is in the store; rejects if the store refuses it. */
   flush(): Promise<void>
+}
+
+/** For changes of the store whose record must neither be lost nor stand there without them: both are there, or none. */
+export interface TransactionalAuditLog extends AuditLog {
+  /**
+   * Runs a change in a transaction of the store, with what `recordsOf` makes of its outcome in the same one, after everything that
+   * was recorded before. `change` must not wait for `flush`, which waits for its end. Resolves once it is committed; a `flush`
+   * after that promises that it outlives a power cut, too.
+   * @throws what `change` throws, or the store: nothing of it is in the store then
+   */
+  transaction<T>(change: (trx: Db) => Promise<T>, recordsOf: (outcome: T) => readonly AuditEntry[]): Promise<T>
 }
 
 /** `upTo`: everything up to that seq was looked at; `more`: there are further matches already (shared/audit-api.ts, AuditPage). */
@@ -112,6 +124,8 @@ export interface ControlHub {
   accessChanged(users: ReadonlySet<string> | 'all'): void
   sessionStarted(session: StartedSession): void
   sessionEnded(session: EndedSession): void
+  /** This login asked for everyone's sessions and may see them: for a while it hears at once when any begins or ends. */
+  looksAtEveryone(loginId: string): void
   /** A rotation of the CAs began or ended (C7). */
   casChanged(): void
 }

@@ -156,7 +156,7 @@ async function open(
     ),
   }
   const caRotation = createCaRotation({
-    ...{ db, masterKey, authority, now },
+    ...{ db, audit, masterKey, authority, now },
     cluster: config.cluster,
     serverNames: config.serverNames,
     publish: async (material) => {

@@ -16,10 +16,10 @@ export type AuditEventDefinition = {
   /** What `detail` has. Nothing else. */
   detail: z.ZodObject
   /**
-   * `first`: it is in the store before whoever caused it is answered. `batched`: within moments, in the order in which things
-   * happened; a crash of the whole process may lose what was not written by then.
+   * `before`: in the store before what it tells of happens. `transaction`: in the same transaction as what it tells. `after`: right
+   * after it, before whoever asked is answered. `batched`: within 100 ms, in the order in which things happened.
    */
-  written: 'first' | 'batched'
+  written: 'before' | 'transaction' | 'after' | 'batched'
 }
 
 const Count = z.number().int().nonnegative()
@@ -57,13 +57,13 @@ export const AUDIT_EVENT_CATALOGUE: Record<AuditEventName, AuditEventDefinition>
     when: 'it stops, and everything it served is over',
     always: [],
     detail: z.strictObject({ why: z.string() }),
-    written: 'first',
+    written: 'after',
   },
   'login.succeeded': {
     when: 'somebody logged in',
     always: ['user', 'login', 'address'],
     detail: z.strictObject({ how: z.enum(['password', 'sso', 'setup code']), expiresAt: z.iso.datetime() }),
-    written: 'first',
+    written: 'before',
   },
   'login.failed': {
     when: 'a login was refused; `user` is the name as it was typed, `person` whom the identity provider meant',
@@ -79,19 +79,19 @@ export const AUDIT_EVENT_CATALOGUE: Record<AuditEventName, AuditEventDefinition>
     when: 'a login got another certificate; `ca` signed it',
     always: ['user', 'login', 'address'],
     detail: z.strictObject({ ca: z.string() }),
-    written: 'first',
+    written: 'before',
   },
   'login.ended': {
     when: 'a login was ended before its time; `by` is the administrator, if it was one',
     always: ['user', 'login'],
     detail: z.strictObject({ reason: z.string(), everywhere: z.boolean().optional(), by: z.string().optional() }),
-    written: 'first',
+    written: 'transaction',
   },
   'account.change': {
     when: 'somebody changed how they log in: password, or second factor',
     always: ['user', 'login', 'address'],
     detail: z.strictObject({ change: z.enum(['password', 'totp']) }),
-    written: 'first',
+    written: 'transaction',
   },
   'access.denied': {
     when: 'a call or a connection was refused (not: a target that is down)',
@@ -110,7 +110,7 @@ export const AUDIT_EVENT_CATALOGUE: Record<AuditEventName, AuditEventDefinition>
     when: 'the first connection of a route, before a target is dialled',
     always: [...ofSession, 'address'],
     detail: nothing,
-    written: 'first',
+    written: 'before',
   },
   'session.active': { when: 'its target was reached', always: ofSession, detail: nothing, written: 'batched' },
   'session.inactive': {
@@ -129,7 +129,7 @@ export const AUDIT_EVENT_CATALOGUE: Record<AuditEventName, AuditEventDefinition>
     when: 'a person asked for the end of a session, before it happens; `of` is whose it is, `reason` how it will end unless something else was first',
     always: [...ofSession, 'address'],
     detail: z.strictObject({ of: z.string(), reason: z.enum(SESSION_END_REASONS) }),
-    written: 'first',
+    written: 'before',
   },
   'session.end': {
     when: 'it ended, once; `by` is the person who ended it, if it was one; `why` says which limit, if it was one',
@@ -139,7 +139,7 @@ export const AUDIT_EVENT_CATALOGUE: Record<AuditEventName, AuditEventDefinition>
       by: z.string().optional(),
       why: z.string().optional(),
     }),
-    written: 'first',
+    written: 'after',
   },
   'connection.open': {
     when: 'a client connection was let in',
@@ -218,13 +218,13 @@ export const AUDIT_EVENT_CATALOGUE: Record<AuditEventName, AuditEventDefinition>
       /** Of a CA. */
       fingerprint: z.string().optional(),
     }),
-    written: 'first',
+    written: 'transaction',
   },
   'audit.pruned': {
     when: 'events older than `audit.retention` were deleted: so many, up to `lastSeq`',
     always: [],
     detail: z.strictObject({ before: z.iso.datetime(), deleted: Count, lastSeq: Count }),
-    written: 'first',
+    written: 'after',
   },
 }
 

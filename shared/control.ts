@@ -50,6 +50,8 @@ export const ControlMessage = z.discriminatedUnion('type', [
     /** Who ended it, where a person did; older servers do not say it. */
     by: z.string().max(100).nullable().optional(),
   }),
+  /** Sessions of others began or ended, for a login that looks at everyone's: ask again. At most once a second. */
+  message('sessions.changed', {}),
   /** The login is over, for one of LOGIN_END_REASONS or one that came later; the close code follows. */
   message('login.ended', { reason: z.string().max(100) }),
   /** Roles, grants or resources of this person changed: look again. */

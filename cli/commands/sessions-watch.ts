@@ -6,8 +6,7 @@ import type { EventPayload } from '../../shared/rpc.ts'
 import type { SessionView } from '../../shared/session-api.ts'
 import type { Context } from '../context.ts'
 import { asSentence } from '../sentence.ts'
-import { nameOf, howEnded, sessionRow, SESSION_COLUMNS, shortId } from '../session-table.ts'
-import { formatTable } from '../table.ts'
+import { howEnded, nameOf, sessionTable, shortId } from '../session-table.ts'
 import { orInterrupted } from '../with-core.ts'
 import { filterOf, type SessionFilter } from './sessions.ts'
 
@@ -125,14 +124,14 @@ function jsonLines({ terminal }: Context): Display {
     void terminal.stdout.write(`${JSON.stringify({ event, ...more })}\n`)
   return {
     clock: () => undefined,
-    update({ profile, status, error, isWhole, sessions, removed }) {
+    update({ profile, status, error, isWhole, sessions, removed, hasMore }) {
       if (status === 'failed') {
         write('problem', { profile, error })
         return
       }
       for (const session of sessions) write('session', { session })
       for (const id of removed) write('gone', { id })
-      if (isWhole) write('listed', { profile, sessions: sessions.length })
+      if (isWhole) write('listed', { profile, sessions: sessions.length, hasMore })
     },
     coreLost: () => write('core_lost', {}),
     end: () => undefined,
@@ -169,6 +168,7 @@ function onScreen(context: Context, screen: () => { columns: number; rows: numbe
   const sessions = new Map<string, SessionView>()
   let problem: string | null = null
   let profile: string | null = null
+  let hasMore = false
   let drawn = { text: '', lines: 0 }
   let offsetMs = 0
 
@@ -180,14 +180,15 @@ function onScreen(context: Context, screen: () => { columns: number; rows: numbe
     const shown = newestFirst.slice(0, room)
     const live = newestFirst.filter(({ state }) => state !== 'ended').length
     const lines = [
-      `${live} live ${live === 1 ? 'session' : 'sessions'} on ${profile}. Ctrl-C ends this.`,
-      ...formatTable(
-        SESSION_COLUMNS,
-        shown.map((session) => sessionRow(session, context.now().getTime() + offsetMs)),
-      )
-        .trimEnd()
-        .split('\n'),
-      ...(newestFirst.length > shown.length ? [`… and ${newestFirst.length - shown.length} more`] : []),
+      `${hasMore ? `At least ${live}` : live} live ${live === 1 ? 'session' : 'sessions'} on ${profile}. Ctrl-C ends this.`,
+      ...(shown.length === 0
+        ? []
+        : sessionTable(shown, context.now().getTime() + offsetMs, columns - 1)
+            .trimEnd()
+            .split('\n')),
+      ...(newestFirst.length > shown.length
+        ? [`… and ${newestFirst.length - shown.length}${hasMore ? ' or more' : ''} older ones (--user, --resource)`]
+        : []),
       ...(problem === null ? [] : [problem]),
     ].map((line) =>
       Array.from(line)
@@ -208,6 +209,7 @@ function onScreen(context: Context, screen: () => { columns: number; rows: numbe
     },
     update(update) {
       profile = update.profile
+      if (update.status === 'ready') hasMore = update.hasMore
       problem = update.status === 'failed' ? `${asSentence(update.error?.text ?? '')} It is tried again.` : null
       if (update.isWhole) sessions.clear()
       for (const id of update.removed) sessions.delete(id)

@@ -6,16 +6,7 @@ import type { ProfileView } from '../../shared/rpc.ts'
 import { askInTerminal } from '../ask-secret.ts'
 import { callApi } from '../call-api.ts'
 import type { Context, Core } from '../context.ts'
-import {
-  howEnded,
-  nameOf,
-  sessionFacts,
-  sessionRow,
-  SESSION_COLUMNS,
-  shortId,
-  statementLine,
-} from '../session-table.ts'
-import { formatTable } from '../table.ts'
+import { howEnded, nameOf, sessionFacts, sessionTable, shortId, statementLine } from '../session-table.ts'
 import { withCore } from '../with-core.ts'
 
 type Common = { profile?: string; json?: boolean }
@@ -41,17 +32,9 @@ export async function listSessions(context: Context, options: ListOptions): Prom
       return
     }
     if (sessions.length === 0) stdout.write(`No ${state === 'any' ? '' : `${state} `}session.\n`)
-    else {
-      const now = Date.parse(serverTime)
-      stdout.write(
-        formatTable(
-          SESSION_COLUMNS,
-          sessions.map((session) => sessionRow(session, now)),
-        ),
-      )
-    }
+    else stdout.write(sessionTable(sessions, Date.parse(serverTime), context.terminal.screen?.().columns))
     if (sessions.length === limit)
-      stderr.write(`postern: these are the newest ${limit}; there may be more: --limit N\n`)
+      stderr.write(`postern: these are the newest ${limit}; there may be more: --limit N, --user or --resource\n`)
   })
 }
 
@@ -102,7 +85,8 @@ export async function showSession(context: Context, id: string, options: ShowOpt
       return
     }
     stdout.write(sessionFacts(session, Date.parse(serverTime)))
-    if (statements.length > 0) stdout.write(`\n${statements.map(statementLine).join('')}`)
+    const within = context.terminal.screen?.().columns
+    if (statements.length > 0) stdout.write(`\n${statements.map((event) => statementLine(event, within)).join('')}`)
     else if (options.search !== undefined) stdout.write('\nNo statement has that in its text.\n')
   })
 }

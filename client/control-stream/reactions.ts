@@ -121,6 +121,7 @@ export function createReactions({ gateways, notices, renewalOf, onSessions, sign
           lookAtTrust(profile)
           return
         case 'session.started':
+        case 'sessions.changed':
           onSessions(profile)
           return
         case 'session.ended': {

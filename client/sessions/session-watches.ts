@@ -34,7 +34,7 @@ type Options = {
 export const LOOK_EVERY_MS = 2000
 const LOOK_LONGEST_MS = 10_000
 /** What changed is asked for so long after the news, so that many news are one question; in ms. */
-const LOOK_SOON_MS = 250
+const LOOK_SOON_MS = 100
 /** How long an ended session stays in a live list, in ms: long enough to see why. */
 const ENDED_KEPT_MS = 120_000
 /** For one question, in ms. */

@@ -6,7 +6,7 @@ import { PosternError } from '../../shared/errors.ts'
 import type { Authority } from '../ca/authority.ts'
 import { parseCsr } from '../ca/csr.ts'
 import type { MasterKey } from '../secrets/master-key.ts'
-import type { AuditLog, Clock, ControlHub, SessionControl } from '../seams.ts'
+import type { Clock, ControlHub, SessionControl, TransactionalAuditLog } from '../seams.ts'
 import type { SsoLogins } from '../sso/sso-logins.ts'
 import type { Db } from '../store/store.ts'
 import { holdPerson } from './hold-person.ts'
@@ -24,7 +24,7 @@ export type LoginsOptions = {
   sso: SsoLogins | undefined
   sessions: SessionControl
   control: Pick<ControlHub, 'loginEnded'>
-  audit: AuditLog
+  audit: TransactionalAuditLog
   cluster: string
   /** Longest life of a login, in ms. */
   userTtlMs: number
@@ -203,11 +203,12 @@ export function createLogins(options: LoginsOptions): Logins {
     },
 
     async logOut(user, loginId, everywhere) {
-      const ended = await endLogins(db, { user, ...(everywhere ? {} : { loginId }) }, 'logout', now())
-      for (const id of ended) {
-        audit.record({ event: 'login.ended', user, login: id, detail: { reason: 'logout', everywhere } })
-        control.loginEnded(id, 'logout')
-      }
+      const which = { user, ...(everywhere ? {} : { loginId }) }
+      const ended = await audit.transaction(
+        (trx) => endLogins(trx, which, 'logout', now()),
+        (ids) => ids.map((login) => ({ event: 'login.ended', user, login, detail: { reason: 'logout', everywhere } })),
+      )
+      for (const id of ended) control.loginEnded(id, 'logout')
       // The kill does not wait for the log, the answer waits for both.
       await Promise.all([...ended.map((id) => sessions.endLogin(id, 'revoked', user)), audit.flush()])
     },

@@ -2,7 +2,7 @@
 // password once more, so that an unlocked machine is not enough.
 import { PosternError } from '../../shared/errors.ts'
 import type { MasterKey } from '../secrets/master-key.ts'
-import type { Clock } from '../seams.ts'
+import type { AuditEntry, Clock, TransactionalAuditLog } from '../seams.ts'
 import type { Db } from '../store/store.ts'
 import type { Peer } from './logins.ts'
 import { hashPassword } from './password.ts'
@@ -10,23 +10,38 @@ import { pendingTotpContext, provePassword, requireTotpStep, totpContext } from 
 import type { RateLimit } from './rate-limit.ts'
 import { newTotpSeed, totpUri } from './totp.ts'
 
-export type OwnAccountOptions = { db: Db; masterKey: MasterKey; rateLimit: RateLimit; cluster: string; now: Clock }
+export type OwnAccountOptions = {
+  db: Db
+  /** Whoever takes over an account begins with a change of it: none is there without its record. */
+  audit: Pick<TransactionalAuditLog, 'transaction'>
+  masterKey: MasterKey
+  rateLimit: RateLimit
+  cluster: string
+  now: Clock
+}
+
+/** Who changes their own account, by which of their logins. */
+export type Owner = { user: string; loginId: string }
 
 export interface OwnAccount {
   /** @throws PosternError `rate_limited`, `bad_credentials` */
-  changePassword(user: string, current: string, next: string, peer: Peer): Promise<void>
+  changePassword(owner: Owner, current: string, next: string, peer: Peer): Promise<void>
   /** A new seed, which counts once a code of it came back. @throws PosternError `rate_limited`, `bad_credentials` */
   startTotp(user: string, password: string, peer: Peer): Promise<{ secret: string; uri: string }>
   /** @throws PosternError `rate_limited`, `totp_invalid`, `conflict` if no enrolment is under way */
-  confirmTotp(user: string, code: string, peer: Peer): Promise<void>
+  confirmTotp(owner: Owner, code: string, peer: Peer): Promise<void>
 }
 
-export function createOwnAccount({ db, masterKey, rateLimit, cluster, now }: OwnAccountOptions): OwnAccount {
+export function createOwnAccount({ db, audit, masterKey, rateLimit, cluster, now }: OwnAccountOptions): OwnAccount {
   return {
-    async changePassword(user, current, next, peer) {
+    async changePassword(owner, current, next, peer) {
+      const { user } = owner
       await rateLimit.attempt(user, peer.host, () => provePassword(db, user, current))
       const password_hash = await hashPassword(next)
-      await db.updateTable('users').set({ password_hash }).where('name', '=', user).execute()
+      await audit.transaction(
+        (trx) => trx.updateTable('users').set({ password_hash }).where('name', '=', user).execute(),
+        () => [changeOf(owner, peer, 'password')],
+      )
     },
 
     async startTotp(user, password, peer) {
@@ -40,7 +55,8 @@ export function createOwnAccount({ db, masterKey, rateLimit, cluster, now }: Own
       return { secret: seed.reveal(), uri: totpUri(seed, cluster, user) }
     },
 
-    async confirmTotp(user, code, peer) {
+    async confirmTotp(owner, code, peer) {
+      const { user } = owner
       await rateLimit.attempt(user, peer.host, async () => {
         const row = await db
           .selectFrom('users')
@@ -52,19 +68,31 @@ export function createOwnAccount({ db, masterKey, rateLimit, cluster, now }: Own
           throw new PosternError('conflict', 'no TOTP enrolment is under way; begin with `postern account totp`')
         const seed = masterKey.open(pending, pendingTotpContext(user))
         const step = requireTotpStep(seed, code, now())
-        await db
-          .updateTable('users')
-          .set({
-            totp_sealed: masterKey.seal(seed, totpContext(user)),
-            totp_pending_sealed: null,
-            // The code that confirmed it is used up, too.
-            totp_last_step: step,
-          })
-          .where('name', '=', user)
-          // Of two enrolments at once only the one that was confirmed counts.
-          .where('totp_pending_sealed', '=', pending)
-          .execute()
+        await audit.transaction(
+          (trx) =>
+            trx
+              .updateTable('users')
+              .set({
+                totp_sealed: masterKey.seal(seed, totpContext(user)),
+                totp_pending_sealed: null,
+                // The code that confirmed it is used up, too.
+                totp_last_step: step,
+              })
+              .where('name', '=', user)
+              // Of two enrolments at once only the one that was confirmed counts.
+              .where('totp_pending_sealed', '=', pending)
+              .execute(),
+          () => [changeOf(owner, peer, 'totp')],
+        )
       })
     },
   }
 }
+
+const changeOf = ({ user, loginId }: Owner, { address }: Peer, change: 'password' | 'totp'): AuditEntry => ({
+  event: 'account.change',
+  user,
+  login: loginId,
+  address,
+  detail: { change },
+})

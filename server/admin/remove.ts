@@ -7,30 +7,32 @@ import { readHolders } from '../access/records.ts'
 import { holdPerson } from '../accounts/hold-person.ts'
 import { endLogins } from '../accounts/logins.ts'
 import type { Db } from '../store/store.ts'
-import { inTurn } from './in-turn.ts'
+import { takeTurn } from './take-turn.ts'
 import { requireAnAdministrator } from './last-administrator.ts'
 
 export type Removal =
   { kind: Exclude<AdminDocument['kind'], 'grant'>; name: string } | { kind: 'grant'; user: string; role: string }
 
+export type RemovalOutcome = {
+  /** Logins that ended with their person. */
+  endedLogins: string[]
+  /** Whose access may be another one now. */
+  concerned: ReadonlySet<string> | 'all'
+}
+
 /**
- * @returns the logins that ended with their person, and whose access may be another one now
+ * @param trx a transaction, which the error undoes
  * @throws PosternError `not_found`, `conflict` if no enabled administrator would be left
  */
-export async function remove(
-  db: Db,
-  removal: Removal,
-  now: Date,
-): Promise<{ endedLogins: string[]; concerned: ReadonlySet<string> | 'all' }> {
-  return inTurn(db, async (trx) => {
-    if (removal.kind === 'user') await holdPerson(trx, removal.name)
-    const endedLogins = removal.kind === 'user' ? await endLogins(trx, { user: removal.name }, 'revoked', now) : []
-    const concerned = await readConcerned(trx, removal)
-    const removed = await removeRow(trx, removal)
-    if (removed === 0n) throw new PosternError('not_found', `there is no ${describeRemoval(removal)}`)
-    if (removal.kind === 'user') await requireAnAdministrator(trx)
-    return { endedLogins, concerned }
-  })
+export async function remove(trx: Db, removal: Removal, now: Date): Promise<RemovalOutcome> {
+  await takeTurn(trx)
+  if (removal.kind === 'user') await holdPerson(trx, removal.name)
+  const endedLogins = removal.kind === 'user' ? await endLogins(trx, { user: removal.name }, 'revoked', now) : []
+  const concerned = await readConcerned(trx, removal)
+  const removed = await removeRow(trx, removal)
+  if (removed === 0n) throw new PosternError('not_found', `there is no ${describeRemoval(removal)}`)
+  if (removal.kind === 'user') await requireAnAdministrator(trx)
+  return { endedLogins, concerned }
 }
 
 export const describeRemoval = (removal: Removal): string =>

@@ -4,8 +4,8 @@ import type { Kysely } from 'kysely'
 import type { Logger } from 'pino'
 import { storeTroubleOf, type StoreTrouble } from '../store/store-trouble.ts'
 import type { Tables } from '../store/schema.ts'
-import type { AuditEntry, BoundedAuditLog, Clock } from '../seams.ts'
-import { createStoreRowWriter, type AuditRow, type RowWriter } from './row-writer.ts'
+import type { AuditEntry, BoundedAuditLog, Clock, TransactionalAuditLog } from '../seams.ts'
+import { createStoreRowWriter, writeInTransaction, type AuditRow, type RowWriter } from './row-writer.ts'
 
 /** How long an entry may wait for company before it is written, in ms: each batch costs the disk one flush. */
 const BATCH_MS = 100
@@ -30,7 +30,7 @@ export type AuditLogState = {
   trouble: StoreTrouble | undefined
 }
 
-export interface OwnedAuditLog extends BoundedAuditLog {
+export interface OwnedAuditLog extends BoundedAuditLog, TransactionalAuditLog {
   /** Called after each batch that is in the store. Returns what ends it. */
   onWritten(listener: () => void): () => void
   state(): AuditLogState
@@ -39,7 +39,7 @@ export interface OwnedAuditLog extends BoundedAuditLog {
 }
 
 export type AuditLogOptions = {
-  /** Written to unless there is a writer. */
+  /** Where transactions are; batches, too, unless there is a writer. */
   db: Kysely<Tables>
   /** Closed with the log. */
   writer?: RowWriter
@@ -56,6 +56,9 @@ export function createAuditLog({ db, now, log, writer = createStoreRowWriter(db)
   const count: Omit<AuditLogState, 'waiting'> = { written: 0, failures: 0, isFailing: false, trouble: undefined }
   const listeners = new Set<() => void>()
   const timeText = textOfTime()
+  /** Transactions of others that wrote rows, and how many of those the disk has for sure. */
+  let committed = 0
+  let synced = 0
 
   const schedule = (delayMs: number) => {
     timer ??= setTimeout(() => {
@@ -67,10 +70,15 @@ export function createAuditLog({ db, now, log, writer = createStoreRowWriter(db)
 
   /** Up to the entry that is the last one now. What comes meanwhile waits for company of its own: small batches cost most. */
   async function write(): Promise<void> {
-    for (let left = queue.length; left > 0;) {
+    const toSync = committed
+    for (let left = queue.length; left > 0 || synced < toSync;) {
       const batch = queue.slice(0, Math.min(left, BATCH_ROWS))
+      // Before it begins: a transaction that commits meanwhile is synced by a later one.
+      const before = committed
       try {
-        await writer.write(batch)
+        // A batch syncs whatever was committed before it.
+        if (batch.length > 0) await writer.write(batch)
+        else await writer.sync?.()
       } catch (error) {
         count.failures++
         count.isFailing = true
@@ -79,6 +87,7 @@ export function createAuditLog({ db, now, log, writer = createStoreRowWriter(db)
         schedule(RETRY_MS)
         throw error
       }
+      synced = before
       left -= batch.length
       queue = queue.slice(batch.length)
       count.written += batch.length
@@ -89,7 +98,8 @@ export function createAuditLog({ db, now, log, writer = createStoreRowWriter(db)
   }
 
   async function flush(): Promise<void> {
-    for (const upTo = recorded; upTo > recorded - queue.length;)
+    const [upTo, toSync] = [recorded, committed]
+    while (upTo > recorded - queue.length || synced < toSync)
       await (writing ??= write().finally(() => {
         writing = undefined
       }))
@@ -102,6 +112,23 @@ export function createAuditLog({ db, now, log, writer = createStoreRowWriter(db)
       schedule(BATCH_MS)
     },
     flush,
+    async transaction(change, recordsOf) {
+      // What cannot be written now comes later in the log; the change has its own try.
+      await flush().catch(() => undefined)
+      const { outcome, rows } = await db.transaction().execute(async (trx) => {
+        const outcome = await change(trx)
+        const rows = recordsOf(outcome).map((entry) => toRow(entry, timeText(now())))
+        await writeInTransaction(trx, rows)
+        return { outcome, rows: rows.length }
+      })
+      if (rows > 0) {
+        count.written += rows
+        committed++
+        // Followers are told by the next flush, whoever asks for it.
+        schedule(BATCH_MS)
+      }
+      return outcome
+    },
     room: () => (queue.length < MAX_WAITING ? undefined : flush()),
     onWritten(listener) {
       listeners.add(listener)
@@ -114,7 +141,7 @@ export function createAuditLog({ db, now, log, writer = createStoreRowWriter(db)
       try {
         // What is recorded while others stop, too.
         do await flush()
-        while (queue.length > 0)
+        while (queue.length > 0 || synced < committed)
       } finally {
         clearTimeout(timer)
         await writer.close()

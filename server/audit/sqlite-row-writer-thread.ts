@@ -2,7 +2,7 @@
 // batch. Started by sqlite-row-writer.ts; does nothing else.
 import { DatabaseSync } from 'node:sqlite'
 import { parentPort, workerData } from 'node:worker_threads'
-import { AUDIT_COLUMNS, type FromThread, type ToThread } from './sqlite-row-writer.ts'
+import { AUDIT_COLUMNS, type FromThread, type RowValues, type ToThread } from './sqlite-row-writer.ts'
 
 /** How long it waits for others who write to the file, in ms. */
 const BUSY_TIMEOUT_MS = 5000
@@ -22,13 +22,22 @@ const insertOf = (rows: number) =>
 const insertSome = insertOf(SOME_ROWS)
 const insertOne = insertOf(1)
 
+// A commit syncs all that came before it, also of other connections, if it changes anything at all: hence the time.
+const mark = database.prepare(
+  `insert into settings (key, value) values ('audit_synced_at', ?) on conflict (key) do update set value = excluded.value`,
+)
+
+function insert(batch: readonly RowValues[]): void {
+  let at = 0
+  for (; at + SOME_ROWS <= batch.length; at += SOME_ROWS) insertSome.run(...batch.slice(at, at + SOME_ROWS).flat())
+  for (const row of batch.slice(at)) insertOne.run(...row)
+}
+
 function write(message: Exclude<ToThread, 'close'>): void {
   database.exec('begin immediate')
   try {
-    const { batch } = message
-    let at = 0
-    for (; at + SOME_ROWS <= batch.length; at += SOME_ROWS) insertSome.run(...batch.slice(at, at + SOME_ROWS).flat())
-    for (const row of batch.slice(at)) insertOne.run(...row)
+    if (message === 'sync') mark.run(new Date().toISOString())
+    else insert(message.batch)
     database.exec('commit')
   } catch (error) {
     // A failed commit may have ended the transaction by itself.

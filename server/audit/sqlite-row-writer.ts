@@ -20,9 +20,9 @@ export const AUDIT_COLUMNS = [
 ] as const satisfies readonly (keyof AuditRow)[]
 
 export type RowValues = (string | null)[]
-/** To the thread: rows to write, in order, or the wish that it ends. */
-export type ToThread = { batch: RowValues[] } | 'close'
-/** From it, one for each batch: undefined once it is on the disk, else why it was not written, none of it. */
+/** To the thread: rows to write, in order; that all that is committed gets on the disk; the wish that it ends. */
+export type ToThread = { batch: RowValues[] } | 'sync' | 'close'
+/** From it, one for each batch or sync: undefined once it is on the disk, else why it was not written, none of it. */
 export type FromThread = { error: Error | undefined }
 
 /** How long one batch may take, in ms; the thread itself waits 5 s for others who hold the file. */
@@ -58,22 +58,25 @@ export function createSqliteRowWriter(file: string): RowWriter {
     return { worker, ended }
   }
 
+  /** One message after the other: audit-log.ts waits for each. */
+  async function ask(message: Exclude<ToThread, 'close'>): Promise<void> {
+    if (isClosed) throw new Error('the audit log was closed')
+    const { worker, ended } = (running ??= start())
+    const { promise: answered, resolve } = Promise.withResolvers<Error | undefined>()
+    const onMessage = ({ error }: FromThread): void => resolve(error)
+    worker.once('message', onMessage)
+    // A thread that does not come back is ended, so that a late answer cannot count for the next batch.
+    const timer = setTimeout(() => void worker.terminate(), WRITE_TIMEOUT_MS)
+    worker.postMessage(message)
+    const error = await Promise.race([answered, ended])
+    clearTimeout(timer)
+    worker.off('message', onMessage)
+    if (error !== undefined) throw error
+  }
+
   return {
-    // One batch after the other: audit-log.ts waits for each.
-    async write(rows) {
-      if (isClosed) throw new Error('the audit log was closed')
-      const { worker, ended } = (running ??= start())
-      const { promise: answered, resolve } = Promise.withResolvers<Error | undefined>()
-      const onMessage = ({ error }: FromThread): void => resolve(error)
-      worker.once('message', onMessage)
-      // A thread that does not come back is ended, so that a late answer cannot count for the next batch.
-      const timer = setTimeout(() => void worker.terminate(), WRITE_TIMEOUT_MS)
-      worker.postMessage({ batch: rows.map(valuesOf) } satisfies ToThread)
-      const error = await Promise.race([answered, ended])
-      clearTimeout(timer)
-      worker.off('message', onMessage)
-      if (error !== undefined) throw error
-    },
+    write: (rows) => ask({ batch: rows.map(valuesOf) }),
+    sync: () => ask('sync'),
     async close() {
       isClosed = true
       if (!running) return

@@ -5,7 +5,7 @@ import type { MasterKey } from '../secrets/master-key.ts'
 import type { CaStatus } from '../../shared/admin-api.ts'
 import type { TrustNews } from '../../shared/api.ts'
 import { PosternError } from '../../shared/errors.ts'
-import type { Clock } from '../seams.ts'
+import type { AuditEntry, Clock, TransactionalAuditLog } from '../seams.ts'
 import type { Db } from '../store/store.ts'
 import { fingerprintOf, type Authority } from './authority.ts'
 import { crossSentUntil, makeCa, readCas, type Cas, type KnownCa } from './cas.ts'
@@ -13,6 +13,8 @@ import { openServerTls, type ServerTls } from './server-tls.ts'
 
 export type RotationOptions = {
   db: Db
+  /** Every change is one transaction with its records. */
+  audit: Pick<TransactionalAuditLog, 'transaction'>
   masterKey: MasterKey
   authority: Authority
   cluster: string
@@ -26,21 +28,26 @@ export type RotationOptions = {
 /** What rests on the old user CA. */
 export type OnOldCa = CaStatus['onOldCa']
 
+export type Rotated = { made: readonly KnownCa[]; old: readonly KnownCa[] }
+export type Finished = { dropped: readonly KnownCa[]; endedLogins: { user: string; loginId: string }[] }
+/** What the audit log says of a change, in the same transaction. */
+type RecordsOf<T> = (outcome: T) => readonly AuditEntry[]
+
 export interface CaRotation {
   status(): Promise<Omit<CaStatus, 'serverTime' | keyof TrustNews>>
   /** @throws PosternError `conflict` while a rotation goes on */
-  rotate(): Promise<{ made: readonly KnownCa[]; old: readonly KnownCa[] }>
+  rotate(recordsOf: RecordsOf<Rotated>): Promise<Rotated>
   /**
    * Drops the old CAs: trust and keys. The server's cross certificates are sent on, so that clients that were away find the
    * way; not after `force`, which is for keys that somebody else may have.
    * @param force although logins rest on them: those are ended; the caller ends their sessions
    * @throws PosternError `conflict` without a rotation, or while something rests on the old user CA (detail: how many)
    */
-  finish(force: boolean): Promise<{ dropped: readonly KnownCa[]; endedLogins: { user: string; loginId: string }[] }>
+  finish(force: boolean, recordsOf: RecordsOf<Finished>): Promise<Finished>
 }
 
 export function createCaRotation(options: RotationOptions): CaRotation {
-  const { db, masterKey, authority, cluster, now } = options
+  const { db, audit, masterKey, authority, cluster, now } = options
 
   /** One change at a time: what is published last is what was committed last. */
   let last: Promise<unknown> = Promise.resolve()
@@ -51,14 +58,17 @@ export function createCaRotation(options: RotationOptions): CaRotation {
   }
 
   /** Runs a change of the CAs in a transaction; what it leads to is built whole before it is committed, published after. */
-  const change = <T>(work: (trx: Db, before: Cas) => Promise<T>): Promise<T> =>
+  const change = <T>(recordsOf: RecordsOf<T>, work: (trx: Db, before: Cas) => Promise<T>): Promise<T> =>
     inTurn(async () => {
-      const { result, cas, material } = await db.transaction().execute(async (trx) => {
-        const result = await work(trx, await readCas(trx, masterKey))
-        const cas = await readCas(trx, masterKey)
-        const tls = { db: trx, masterKey, now, ca: cas.server, names: options.serverNames }
-        return { result, cas, material: await openServerTls(tls) }
-      })
+      const { result, cas, material } = await audit.transaction(
+        async (trx) => {
+          const result = await work(trx, await readCas(trx, masterKey))
+          const cas = await readCas(trx, masterKey)
+          const tls = { db: trx, masterKey, now, ca: cas.server, names: options.serverNames }
+          return { result, cas, material: await openServerTls(tls) }
+        },
+        ({ result }) => recordsOf(result),
+      )
       authority.publish(cas)
       await options.publish(material)
       return result
@@ -85,8 +95,8 @@ export function createCaRotation(options: RotationOptions): CaRotation {
       }
     },
 
-    rotate: () =>
-      change(async (trx, before) => {
+    rotate: (recordsOf) =>
+      change(recordsOf, async (trx, before) => {
         if (before.old.length > 0)
           throw new PosternError(
             'conflict',
@@ -108,8 +118,8 @@ export function createCaRotation(options: RotationOptions): CaRotation {
         return { made: [user, server], old: [before.user, before.server] }
       }),
 
-    finish: (force) =>
-      change(async (trx, { old }) => {
+    finish: (force, recordsOf) =>
+      change(recordsOf, async (trx, { old }) => {
         if (old.length === 0)
           throw new PosternError('conflict', 'no rotation goes on; `postern admin ca rotate` begins one')
         const onOldCa = await countOnOldCa(trx, old, now())

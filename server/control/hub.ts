@@ -31,6 +31,14 @@ export interface ControlStreams extends ControlHub {
   close(): Promise<void>
 }
 
+/** How long after a look at everyone's sessions a login hears of them, in ms: clients look again every 2 s, after failures every 10. */
+const LOOKS_FOR_MS = 15_000
+/** Where many sessions begin and end, those who look are told once in so long, in ms: each look is a list of hundreds. */
+const CHANGED_EVERY_MS = 1000
+
+/** Who looks at everyone's sessions: until when, when it was told last, and the news that waits its turn (monotonic, in ms). */
+type Looker = { until: number; toldAt: number; later: NodeJS.Timeout | undefined }
+
 export function createControlStreams({ limits, log }: { limits: ControlLimits; log: Logger }): ControlStreams {
   const byLogin = new Map<string, RegisteredStream>()
 
@@ -47,6 +55,30 @@ export function createControlStreams({ limits, log }: { limits: ControlLimits; l
   }
   const tell = (streams: Iterable<RegisteredStream | undefined>, news: ControlNews): void =>
     toEach(streams, (stream) => stream.send(news))
+
+  const lookers = new Map<string, Looker>()
+  const forget = (loginId: string): void => {
+    clearTimeout(lookers.get(loginId)?.later)
+    lookers.delete(loginId)
+  }
+
+  /** The first change at once, those of the next second together at its end. */
+  function tellLookers(exceptLogin: string): void {
+    const now = performance.now()
+    for (const [loginId, looker] of lookers) {
+      if (looker.until < now) forget(loginId)
+      // It hears of its own by name.
+      if (loginId === exceptLogin || looker.until < now || looker.later !== undefined) continue
+      const say = (): void => {
+        looker.later = undefined
+        looker.toldAt = performance.now()
+        tell([byLogin.get(loginId)], { type: 'sessions.changed' })
+      }
+      const waitMs = looker.toldAt + CHANGED_EVERY_MS - now
+      if (waitMs <= 0) say()
+      else looker.later = setTimeout(say, waitMs).unref()
+    }
+  }
 
   return {
     requireRoom({ user, loginId }) {
@@ -69,7 +101,9 @@ export function createControlStreams({ limits, log }: { limits: ControlLimits; l
       byLogin.set(stream.loginId, stream)
       toEach([before], (old) => old.end('replaced'))
       return () => {
-        if (byLogin.get(stream.loginId) === stream) byLogin.delete(stream.loginId)
+        if (byLogin.get(stream.loginId) !== stream) return
+        byLogin.delete(stream.loginId)
+        forget(stream.loginId)
       }
     },
 
@@ -82,9 +116,23 @@ export function createControlStreams({ limits, log }: { limits: ControlLimits; l
       tell(concerned, { type: 'access.changed' })
     },
 
-    sessionStarted: ({ loginId, ...session }) => tell([byLogin.get(loginId)], { type: 'session.started', ...session }),
+    looksAtEveryone(loginId) {
+      if (!byLogin.has(loginId)) return
+      const until = performance.now() + LOOKS_FOR_MS
+      const known = lookers.get(loginId)
+      if (known) known.until = until
+      else lookers.set(loginId, { until, toldAt: -Infinity, later: undefined })
+    },
 
-    sessionEnded: ({ loginId, ...session }) => tell([byLogin.get(loginId)], { type: 'session.ended', ...session }),
+    sessionStarted({ loginId, ...session }) {
+      tell([byLogin.get(loginId)], { type: 'session.started', ...session })
+      tellLookers(loginId)
+    },
+
+    sessionEnded({ loginId, ...session }) {
+      tell([byLogin.get(loginId)], { type: 'session.ended', ...session })
+      tellLookers(loginId)
+    },
 
     casChanged: () => tell(byLogin.values(), { type: 'cas.changed' }),
 

@@ -8,6 +8,8 @@ export type SettingKey =
   | 'setup_code'
   /** JSON of ca/server-tls.ts. */
   | 'server_tls'
+  /** When the audit log had the disk take what was committed; only the change of it counts (audit/sqlite-row-writer-thread.ts). */
+  | 'audit_synced_at'
 
 export async function readSetting(db: Db, key: SettingKey): Promise<string | undefined> {
   return (await db.selectFrom('settings').select('value').where('key', '=', key).executeTakeFirst())?.value

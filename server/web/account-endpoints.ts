@@ -7,7 +7,7 @@ import {
   TotpStartRequest,
 } from '../../shared/login-api.ts'
 import { readHeldRoles } from '../access/records.ts'
-import { signedIn, trustNews, type Actor, type ApiRequest, type Endpoint } from './endpoint.ts'
+import { signedIn, trustNews, type Endpoint } from './endpoint.ts'
 
 export const accountEndpoints: readonly Endpoint[] = [
   signedIn({
@@ -62,8 +62,7 @@ export const accountEndpoints: readonly Endpoint[] = [
     level: 'none',
     input: PasswordRequest,
     handle: async ({ parts, actor, peer }, { current, next }) => {
-      await parts.ownAccount.changePassword(actor.user, current, next, peer)
-      await recordChange({ parts, actor, peer }, 'password')
+      await parts.ownAccount.changePassword(actor, current, next, peer)
       return {}
     },
   }),
@@ -80,19 +79,8 @@ export const accountEndpoints: readonly Endpoint[] = [
     level: 'none',
     input: TotpConfirmRequest,
     handle: async ({ parts, actor, peer }, { code }) => {
-      await parts.ownAccount.confirmTotp(actor.user, code, peer)
-      await recordChange({ parts, actor, peer }, 'totp')
+      await parts.ownAccount.confirmTotp(actor, code, peer)
       return {}
     },
   }),
 ]
-
-/** In the log before it is answered: whoever took over an account begins like this. */
-async function recordChange(
-  { parts, actor, peer }: Pick<ApiRequest, 'parts' | 'peer'> & { actor: Actor },
-  change: 'password' | 'totp',
-): Promise<void> {
-  const { user, loginId: login } = actor
-  parts.audit.record({ event: 'account.change', user, login, address: peer.address, detail: { change } })
-  await parts.audit.flush()
-}

@@ -1,12 +1,15 @@
 // Endpoints of administration: lists, apply, removals, the audit log. Viewers read; editors write resources and roles;
 // admins write people and grants. Sessions that a change concerns are over when its answer comes (S8).
 import { type AdminDocument, ApplyRequest } from '../../shared/admin-api.ts'
-import { AuditQuery } from '../../shared/audit-api.ts'
+import { AUDIT_EVENTS, AuditQuery } from '../../shared/audit-api.ts'
+import { PosternError } from '../../shared/errors.ts'
 import { readResources } from '../access/records.ts'
-import { applyDocuments, nameOf } from '../admin/apply.ts'
+import { applyDocuments, type Applied, type ApplyOutcome } from '../admin/apply.ts'
 import { listGrants, listRoles, listUsers } from '../admin/lists.ts'
 import { LEVEL_TO_WRITE, requireLevel } from '../admin/permission.ts'
 import { describeRemoval, remove, type Removal } from '../admin/remove.ts'
+import { nameOf } from '../admin/write-document.ts'
+import type { AuditEntry } from '../seams.ts'
 import { signedIn, type Actor, type ApiRequest, type Endpoint } from './endpoint.ts'
 
 export const adminEndpoints: readonly Endpoint[] = [
@@ -15,7 +18,10 @@ export const adminEndpoints: readonly Endpoint[] = [
     path: '/v1/audit',
     level: 'viewer',
     input: AuditQuery,
-    handle: async ({ parts, signal }, query) => await parts.auditReader.query(query, signal),
+    handle: async ({ parts, signal }, query) => {
+      if (query.event !== undefined) requireKnownEvent(query.event)
+      return await parts.auditReader.query(query, signal)
+    },
   }),
   signedIn({
     method: 'GET',
@@ -55,28 +61,29 @@ export const adminEndpoints: readonly Endpoint[] = [
   removal('/v1/admin/grants/:user/:role', 'grant'),
 ]
 
+/** A mistyped name finds nothing, and nothing found means that nothing happened: it is an error. @throws PosternError `bad_request` */
+function requireKnownEvent(name: string): void {
+  const families = [...new Set(AUDIT_EVENTS.map((event) => event.split('.', 1)[0] ?? event))]
+  if (AUDIT_EVENTS.some((event) => event === name || event.startsWith(`${name}.`))) return
+  const text = `event: "${name}" is neither an event nor a family of events; families are ${families.join(', ')}`
+  throw new PosternError('bad_request', text, { detail: { field: 'event' } })
+}
+
 async function apply(request: ApiRequest & { actor: Actor }, documents: readonly AdminDocument[]) {
-  const { parts, actor, peer } = request
+  const { parts, actor } = request
   for (const document of documents)
     requireLevel(actor, LEVEL_TO_WRITE[document.kind], `writing ${document.kind} ${nameOf(document)}`)
+  const { db, masterKey, audit } = parts
   const { applied, endedLogins, concerned } = await applyDocuments(
-    { db: parts.db, masterKey: parts.masterKey, now: parts.now() },
+    { db, masterKey, audit, now: parts.now() },
     documents,
+    (outcome) => [
+      ...changesIn(outcome).map((detail) => changeBy(request, detail)),
+      ...outcome.endedLogins.map((login) => loginEnded(login, 'disabled', actor)),
+    ],
   )
-  const changes = applied.filter(({ change }) => change !== 'unchanged')
-  for (const detail of changes)
-    parts.audit.record({
-      event: 'admin.change',
-      user: actor.user,
-      login: actor.loginId,
-      address: peer.address,
-      ...(detail.kind === 'resource' ? { resource: detail.name } : {}),
-      detail,
-    })
-  for (const { user, loginId } of endedLogins) {
-    parts.audit.record({ event: 'login.ended', user, login: loginId, detail: { reason: 'disabled', by: actor.user } })
-    parts.control.loginEnded(loginId, 'disabled')
-  }
+  for (const { loginId } of endedLogins) parts.control.loginEnded(loginId, 'disabled')
+  const changes = changesIn({ applied })
   if (changes.length > 0) parts.control.accessChanged(concerned)
   // The kills do not wait for the log, the answer waits for both.
   await Promise.all([
@@ -92,22 +99,19 @@ function removal(path: string, kind: AdminDocument['kind']): Endpoint {
     method: 'DELETE',
     path,
     level: LEVEL_TO_WRITE[kind],
-    handle: async ({ parts, actor, peer, params }) => {
+    handle: async (request) => {
+      const { parts, actor, params } = request
       const { name = '', user = '', role = '' } = params
       const removed: Removal = kind === 'grant' ? { kind, user, role } : { kind, name }
-      const { endedLogins, concerned } = await remove(parts.db, removed, parts.now())
-      parts.audit.record({
-        event: 'admin.change',
-        user: actor.user,
-        login: actor.loginId,
-        address: peer.address,
-        ...(kind === 'resource' ? { resource: name } : {}),
-        detail: { kind, name: describeRemoval(removed).slice(kind.length + 1), change: 'removed' },
-      })
-      for (const login of endedLogins) {
-        parts.audit.record({ event: 'login.ended', user: name, login, detail: { reason: 'revoked', by: actor.user } })
-        parts.control.loginEnded(login, 'removed')
-      }
+      const change = { kind, name: describeRemoval(removed).slice(kind.length + 1), change: 'removed' }
+      const { endedLogins, concerned } = await parts.audit.transaction(
+        (trx) => remove(trx, removed, parts.now()),
+        (outcome) => [
+          changeBy(request, change),
+          ...outcome.endedLogins.map((loginId) => loginEnded({ user: name, loginId }, 'revoked', actor)),
+        ],
+      )
+      for (const login of endedLogins) parts.control.loginEnded(login, 'removed')
       parts.control.accessChanged(concerned)
       await Promise.all([
         removed.kind === 'user'
@@ -119,3 +123,24 @@ function removal(path: string, kind: AdminDocument['kind']): Endpoint {
     },
   })
 }
+
+const changesIn = ({ applied }: Pick<ApplyOutcome, 'applied'>): Applied[] =>
+  applied.filter(({ change }) => change !== 'unchanged')
+
+const changeBy = (
+  { actor, peer }: ApiRequest & { actor: Actor },
+  detail: { kind: AdminDocument['kind']; name: string; change: string },
+): AuditEntry => ({
+  event: 'admin.change',
+  user: actor.user,
+  login: actor.loginId,
+  address: peer.address,
+  ...(detail.kind === 'resource' ? { resource: detail.name } : {}),
+  detail,
+})
+
+const loginEnded = (
+  { user, loginId }: { user: string; loginId: string },
+  reason: 'disabled' | 'revoked',
+  { user: by }: Actor,
+): AuditEntry => ({ event: 'login.ended', user, login: loginId, detail: { reason, by } })

@@ -2,6 +2,7 @@
 import { FinishRotationRequest } from '../../shared/admin-api.ts'
 import { fingerprintOf } from '../ca/authority.ts'
 import type { KnownCa } from '../ca/cas.ts'
+import type { AuditEntry } from '../seams.ts'
 import { signedIn, trustNews, type Actor, type ApiRequest, type Endpoint } from './endpoint.ts'
 
 export const caEndpoints: readonly Endpoint[] = [
@@ -16,9 +17,10 @@ export const caEndpoints: readonly Endpoint[] = [
     path: '/v1/admin/ca/rotate',
     level: 'admin',
     handle: async (request) => {
-      const { made, old } = await request.parts.caRotation.rotate()
-      for (const ca of made) audit(request, ca, 'created')
-      for (const ca of old) audit(request, ca, 'signs no more')
+      await request.parts.caRotation.rotate(({ made, old }) => [
+        ...made.map((ca) => changeOf(request, ca, 'created')),
+        ...old.map((ca) => changeOf(request, ca, 'signs no more')),
+      ])
       await request.parts.audit.flush()
       // The certificate of this very call was signed by what is the old CA now.
       return { ...(await answer(request)), renewCertificate: true }
@@ -31,17 +33,16 @@ export const caEndpoints: readonly Endpoint[] = [
     input: FinishRotationRequest,
     handle: async (request, { force }) => {
       const { parts, actor } = request
-      const { dropped, endedLogins } = await parts.caRotation.finish(force)
-      for (const ca of dropped) audit(request, ca, force ? 'dropped by force' : 'dropped')
-      for (const { user, loginId } of endedLogins) {
-        parts.audit.record({
+      const { endedLogins } = await parts.caRotation.finish(force, (outcome) => [
+        ...outcome.dropped.map((ca) => changeOf(request, ca, force ? 'dropped by force' : 'dropped')),
+        ...outcome.endedLogins.map(({ user, loginId }): AuditEntry => ({
           event: 'login.ended',
           user,
           login: loginId,
           detail: { reason: 'ca dropped', by: actor.user },
-        })
-        parts.control.loginEnded(loginId, 'ca')
-      }
+        })),
+      ])
+      for (const { loginId } of endedLogins) parts.control.loginEnded(loginId, 'ca')
       await Promise.all([
         ...endedLogins.map(({ loginId }) => parts.sessions.endLogin(loginId, 'revoked', actor.user)),
         parts.audit.flush(),
@@ -55,11 +56,10 @@ async function answer(request: ApiRequest & { actor: Actor }) {
   return { ...(await request.parts.caRotation.status()), ...trustNews(request) }
 }
 
-const audit = ({ parts, actor, peer }: ApiRequest & { actor: Actor }, ca: KnownCa, change: string): void =>
-  parts.audit.record({
-    event: 'admin.change',
-    user: actor.user,
-    login: actor.loginId,
-    address: peer.address,
-    detail: { kind: `${ca.kind} CA`, name: ca.id, fingerprint: fingerprintOf(ca.certificate), change },
-  })
+const changeOf = ({ actor, peer }: ApiRequest & { actor: Actor }, ca: KnownCa, change: string): AuditEntry => ({
+  event: 'admin.change',
+  user: actor.user,
+  login: actor.loginId,
+  address: peer.address,
+  detail: { kind: `${ca.kind} CA`, name: ca.id, fingerprint: fingerprintOf(ca.certificate), change },
+})

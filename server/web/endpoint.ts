@@ -8,7 +8,15 @@ import type { OwnAccount } from '../accounts/own-account.ts'
 import type { Authority } from '../ca/authority.ts'
 import type { CaRotation } from '../ca/rotation.ts'
 import type { MasterKey } from '../secrets/master-key.ts'
-import type { AccessCheck, AuditLog, AuditReader, Clock, ControlHub, ReportError, SessionControl } from '../seams.ts'
+import type {
+  AccessCheck,
+  AuditReader,
+  Clock,
+  ControlHub,
+  ReportError,
+  SessionControl,
+  TransactionalAuditLog,
+} from '../seams.ts'
 import type { SsoLogins } from '../sso/sso-logins.ts'
 import type { Db } from '../store/store.ts'
 
@@ -34,7 +42,7 @@ export type ApiParts = {
   access: AccessCheck
   sessions: SessionControl
   control: ControlHub
-  audit: AuditLog
+  audit: TransactionalAuditLog
   auditReader: AuditReader
   logins: Logins
   ownAccount: OwnAccount

@@ -19,7 +19,10 @@ export const sessionEndpoints: readonly Endpoint[] = [
     input: SessionsQuery,
     handle: async ({ parts, actor }, query) => {
       const isAboutAll = query.scope === 'all'
-      if (isAboutAll) requireLevel(actor, 'viewer', "seeing everyone's sessions")
+      if (isAboutAll) {
+        requireLevel(actor, 'viewer', "seeing everyone's sessions")
+        parts.control.looksAtEveryone(actor.loginId)
+      }
       return {
         sessions: await readSessions(parts.db, parts.sessions.live(), query, isAboutAll ? undefined : actor.user),
       }

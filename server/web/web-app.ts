@@ -1,9 +1,8 @@
 // The JSON API of the access server on both of its ALPN names. Gets finished TLS connections from the router; owns them
-// from then on. For each request, in this order (W2): authenticate, authorise, parse, handle, answer.
+// from then on; serve-endpoints.ts answers the requests.
 import http from 'node:http'
 import type { TLSSocket } from 'node:tls'
-import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
-import { CONTROL_PATH } from '../../shared/control.ts'
+import fastify from 'fastify'
 import { ERROR_CATALOGUE, PosternError } from '../../shared/errors.ts'
 import { createLogins } from '../accounts/logins.ts'
 import { createOwnAccount } from '../accounts/own-account.ts'
@@ -13,17 +12,12 @@ import type { ControlTimings } from '../control/stream.ts'
 import { createControlUpgrade } from '../control/upgrade.ts'
 import type { Provider } from '../sso/provider.ts'
 import { createSsoLogins } from '../sso/sso-logins.ts'
-import { answerError, parseInput } from './answer-error.ts'
-import { authenticateRequest, authoriseRequest, peerOf } from './authenticate.ts'
-import type { Actor, ApiParts, Endpoint } from './endpoint.ts'
-import { ENDPOINTS } from './endpoints.ts'
+import type { ApiParts } from './endpoint.ts'
 import { endWithAnswer } from './http-answer.ts'
-import { untilAborted } from '../until-aborted.ts'
+import { REQUEST_TIMEOUT_MS, sendError, serveEndpoints } from './serve-endpoints.ts'
 
 /** Largest body, in bytes. */
 const BODY_MAX_BYTES = 1024 * 1024
-/** From the request's first byte to its answer; the audit long-poll waits 25 s at most. */
-const REQUEST_TIMEOUT_MS = 30_000
 /** A client that connects must send its headers within this; each handshake and request was paid for. */
 const HEADERS_TIMEOUT_MS = 10_000
 /** Connections without a request are kept this long. */
@@ -129,124 +123,6 @@ export async function createWebApp(options: WebDeps): Promise<WebApp> {
         await app.close()
       })()),
   }
-}
-
-function serveEndpoints(app: FastifyInstance, parts: ApiParts, stopping: AbortSignal): void {
-  // Not fastify's own parser: an empty body is a request without fields, and the text of the error is ours.
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
-    try {
-      done(null, body.length === 0 ? undefined : (JSON.parse(body.toString()) as unknown))
-    } catch (cause) {
-      const why = cause instanceof Error ? cause.message : ''
-      done(new PosternError('bad_request', `the body is not valid JSON: ${why}`, { cause }))
-    }
-  })
-
-  // A stopping server keeps no connection for a next request.
-  app.addHook('onSend', async (_request, reply) => {
-    if (stopping.aborted) void reply.header('connection', 'close')
-  })
-
-  const actors = new WeakMap<FastifyRequest, Actor>()
-  for (const endpoint of ENDPOINTS) {
-    app.route({
-      method: endpoint.method,
-      url: endpoint.path,
-      onRequest: async (request) => {
-        if (endpoint.access === 'anonymous') return
-        const actor = await authenticateRequest(parts, request.raw.socket, { allowExpired: endpoint.takesExpired })
-        actors.set(request, actor)
-        authoriseRequest(actor, endpoint.access, `${endpoint.method} ${endpoint.path}`)
-      },
-      handler: async (request, reply) => {
-        const answer = await handle(parts, endpoint, request, reply, actors.get(request), stopping)
-        // What an answer says has happened is in the log before it is said: a crash right after it loses nothing.
-        if (endpoint.method !== 'GET') await parts.audit.flush()
-        return { ...answer, serverTime: parts.now().toISOString() }
-      },
-    })
-  }
-  app.setErrorHandler(async (error, request, reply) => {
-    recordDenial(parts, request, actors.get(request), error)
-    // A refusal stays one when the log cannot be written now; the log says so itself, and tries again.
-    await parts.audit.flush().catch(() => undefined)
-    return sendError(parts, request, reply, error)
-  })
-  app.setNotFoundHandler((request, reply) => {
-    const path = request.url.split('?', 1)[0] ?? ''
-    if (path === CONTROL_PATH) {
-      void reply.header('upgrade', 'websocket').header('connection', 'upgrade')
-      const text = `${CONTROL_PATH} is a WebSocket: ask for it with GET and Upgrade: websocket`
-      return sendStatus(parts, reply, 426, { code: 'unsupported', text })
-    }
-    const methods = ENDPOINTS.filter((endpoint) => isPathOf(endpoint, path)).map(({ method }) => method)
-    if (methods.length === 0)
-      return sendError(parts, request, reply, new PosternError('not_found', `there is no ${path} in this API`))
-    void reply.header('allow', methods.join(', '))
-    return sendStatus(parts, reply, 405, {
-      code: 'unsupported',
-      text: `${request.method} ${path} is not possible; it takes ${methods.join(', ')}`,
-    })
-  })
-}
-
-async function handle(
-  parts: ApiParts,
-  endpoint: Endpoint,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  actor: Actor | undefined,
-  stopping: AbortSignal,
-) {
-  const gone = new AbortController()
-  reply.raw.once('close', () => gone.abort(new PosternError('bad_request', 'the client has gone')))
-  const overdue = AbortSignal.any([gone.signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)])
-  // A stopping server ends waits (the long poll answers what it has), not work that has begun.
-  const signal = AbortSignal.any([overdue, stopping])
-  // Without a body there are no fields; what is required is then named by the schema.
-  const given = endpoint.method === 'GET' ? request.query : (request.body ?? {})
-  const input = endpoint.input === undefined ? undefined : parseInput(endpoint.input, given)
-  const params = paramsOf(request.params)
-  const peer = peerOf(request.raw.socket)
-  return untilAborted(endpoint.handle({ parts, params, peer, signal }, input, actor), overdue)
-}
-
-const paramsOf = (params: unknown): Record<string, string> =>
-  Object.fromEntries(Object.entries(params ?? {}).map(([name, value]) => [name, String(value)]))
-
-function isPathOf(endpoint: Endpoint, path: string): boolean {
-  const pattern = endpoint.path.split('/')
-  const segments = path.split('/')
-  return (
-    pattern.length === segments.length &&
-    pattern.every((part, index) => (part.startsWith(':') ? segments[index] !== '' : part === segments[index]))
-  )
-}
-
-/** Denials after the login are in the audit log (R5); those of logins are written by accounts/logins.ts. */
-function recordDenial(parts: ApiParts, request: FastifyRequest, actor: Actor | undefined, error: unknown): void {
-  if (!(error instanceof PosternError) || error.kind !== 'denied') return
-  const url = request.routeOptions.url ?? request.url
-  const isAnonymous = ENDPOINTS.some((endpoint) => endpoint.path === url && endpoint.access === 'anonymous')
-  if (isAnonymous) return
-  parts.audit.record({
-    event: 'access.denied',
-    user: actor?.user,
-    login: actor?.loginId,
-    address: peerOf(request.raw.socket).address,
-    detail: { code: error.code, text: error.message, request: `${request.method} ${url}` },
-  })
-}
-
-function sendError(parts: ApiParts, request: FastifyRequest, reply: FastifyReply, error: unknown): FastifyReply {
-  const log = parts.log.child({ request: `${request.method} ${request.routeOptions.url ?? ''}` })
-  const { status, body } = answerError(error, parts.reportError, log)
-  return sendStatus(parts, reply, status, body)
-}
-
-function sendStatus(parts: ApiParts, reply: FastifyReply, status: number, error: object): FastifyReply {
-  return reply.code(status).send({ error, serverTime: parts.now().toISOString() })
 }
 
 /** Resolves when the set is empty, at the latest after `graceMs`. */

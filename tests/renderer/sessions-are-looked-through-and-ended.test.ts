@@ -127,6 +127,23 @@ describe('the page of sessions', () => {
     await close()
   })
 
+  it('S8: a logout is told as one, not as access that somebody took away', async () => {
+    const sessions = [
+      endedSession(0, 'revoked', 'alice'),
+      endedSession(1, 'revoked', 'root', { resource: 'hr', account: 'hr_ro' }),
+      endedSession(2, 'revoked', 'bob', { user: 'bob', resource: 'analytics', account: 'etl' }),
+    ]
+    const { page, close } = await open(() => sessions)
+    await panel(page).getByText('You logged out, or gave up access to it.').waitFor()
+    await list(page).getByText('gave up access', { exact: true }).first().waitFor()
+    await list(page).getByText('access revoked by root').click()
+    await panel(page).getByText('root took away access to it.').waitFor()
+    await page.getByText('Everyone’s').click()
+    await list(page).getByText('analytics').click()
+    await panel(page).getByText('bob logged out, or gave up access to it.').waitFor()
+    await close()
+  })
+
   it('W1: who has no level sees their own only; viewers and editors cannot end others’', async () => {
     const alone = appState({ profiles: { 'acme-prod': profile('acme-prod', { level: 'none' }) } })
     const none = await open(demoSessions, { state: alone })
@@ -225,7 +242,7 @@ describe('the page of sessions', () => {
     const { page, close } = await open(demoSessions, { state: appState({}, [one]), hash: '#/gateways' })
     await page.getByRole('button', { name: 'Show session' }).click()
     await page.getByRole('button', { name: 'Only orders as app_rw: show all again' }).waitFor()
-    expect(await list(page).getByRole('listitem').count()).toBe(1)
+    await expect.poll(() => list(page).getByRole('listitem').count()).toBe(1)
     await page.getByRole('button', { name: 'Only orders as app_rw: show all again' }).click()
     await list(page).getByText('billing-replica').waitFor()
     await page.keyboard.press('Control+k')

@@ -11,6 +11,7 @@ import { remove, type Removal } from '../../server/admin/remove.ts'
 import { openAuthority } from '../../server/ca/authority.ts'
 import { createCas } from '../../server/ca/cas.ts'
 import { MasterKey } from '../../server/secrets/master-key.ts'
+import type { TransactionalAuditLog } from '../../server/seams.ts'
 import { writeSetting } from '../../server/store/settings.ts'
 import { AdminDocument } from '../../shared/admin-api.ts'
 import { PosternError } from '../../shared/errors.ts'
@@ -28,12 +29,19 @@ const { csr } = newKeyAndCsr()
 let postgres: PostgresStore
 let store: ScheduledPostgres
 let logins: Logins
+/** What is recorded is nobody's question here. */
+let audit: TransactionalAuditLog
 beforeAll(async () => {
   postgres = await startPostgresStore()
   store = await openScheduledPostgres(steps, await postgres.newDatabase('changes'))
   await writeSetting(store.db, 'cluster', 'main')
   await createCas(store.db, masterKey, 'main', NOW)
   const nothing = () => Promise.resolve()
+  audit = {
+    record: () => undefined,
+    flush: nothing,
+    transaction: (change) => store.db.transaction().execute(change),
+  }
   const now = () => NOW
   logins = createLogins({
     db: store.db,
@@ -51,7 +59,7 @@ beforeAll(async () => {
       noteCore: () => undefined,
     },
     control: { loginEnded: () => undefined },
-    audit: { record: () => undefined, flush: nothing },
+    audit,
     cluster: 'main',
     userTtlMs: 3_600_000,
     now,
@@ -89,11 +97,14 @@ const person = (name: string, extra: object) => ({ kind: 'user', name, level: 'a
 
 const apply = async (...documents: object[]): Promise<string> => {
   const parsed = documents.map((document) => AdminDocument.parse(document))
-  const { applied } = await applyDocuments({ db: store.db, masterKey, now: NOW }, parsed)
+  const { applied } = await applyDocuments({ db: store.db, audit, masterKey, now: NOW }, parsed, () => [])
   return applied.map(({ change }) => change).join()
 }
 const removed = async (removal: Removal): Promise<string> => {
-  await remove(store.db, removal, NOW)
+  await audit.transaction(
+    (trx) => remove(trx, removal, NOW),
+    () => [],
+  )
   return 'removed'
 }
 

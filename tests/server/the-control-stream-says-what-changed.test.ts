@@ -236,6 +236,32 @@ describe('what it says', () => {
     await audit.close()
   })
 
+  it('C9, W1: who looks at everyone’s sessions hears that others’ began or ended, at most once a second; nobody else does', async () => {
+    await start()
+    await server.apply(root, user('carol', { level: 'viewer' }))
+    const [alice, bob, carol] = [await logIn('alice'), await logIn('bob'), await logIn('carol')]
+    const [ofAlice, ofBob, ofCarol, ofRoot] = await Promise.all([alice, bob, carol, root].map((one) => openAs(one)))
+    const look = (credentials: Person) => server.call('GET', '/v1/sessions?scope=all', { credentials })
+    expect((await look(root)).status).toBe(200)
+    expect((await look(bob)).status).toBe(403)
+    const one = { loginId: alice.loginId, resource: 'orders', account: 'reader' }
+    for (let n = 0; n < 20; n++) server.control.sessionStarted({ ...one, sessionId: `s-${n}` })
+    server.control.sessionEnded({ ...one, sessionId: 's-0', reason: 'idle', by: null })
+    // What comes in one moment is told twice: the first of it, and all others together at the end of the second.
+    const changes = (stream: ControlClient | undefined): number =>
+      (stream ? typesOf(stream) : []).filter((type) => type === 'sessions.changed').length
+    await waitUntil(() => changes(ofRoot) === 2, 'the news that waited')
+    server.control.accessChanged('all')
+    for (const stream of [ofAlice, ofBob, ofCarol, ofRoot]) await stream?.next('access.changed')
+    expect([ofAlice, ofBob, ofCarol, ofRoot].map(changes)).toEqual([0, 0, 0, 2])
+
+    // Of one's own one hears by name.
+    await look(carol)
+    server.control.sessionStarted({ ...one, loginId: carol.loginId, sessionId: 's-9' })
+    await ofCarol?.next('session.started')
+    expect(changes(ofCarol)).toBe(0)
+  })
+
   it('W3: one stream that throws does not keep the others from hearing it', async () => {
     await start()
     server.control.register({

@@ -23,9 +23,17 @@ Every event has \`seq\` (whole numbers, in order, each once), \`time\` (UTC), \`
 \`resource\`, \`account\`, \`address\` (HOST:PORT of the client) and \`detail\`; what does not apply is null. *Always* lists the fields
 that are never null; others may be there too. A \`?\` marks what may be missing from \`detail\`.
 
-*Written*: **first** is in the store before whoever caused it is answered, so what was answered is on record even after a crash;
-if the store refuses it, the answer is an error. **batched** is written within moments, in order; a store that fails for a while loses
-nothing, a crash of the process may lose what it had not written.
+*Written* says what a crash can do to it, and what happens if the store refuses it:
+
+- **before**: in the store before what it tells of happens: nobody has a certificate and no byte of a session moves without it. If it is
+  refused, it does not happen, and whoever asked gets an error. Only the end of a session waits no longer than 2 s for who asked for it.
+- **transaction**: in the same transaction as what it tells of: both are in the store, or none.
+- **after**: right after what it tells of, before whoever asked is answered. The end of a session stands in its own row first, and its
+  clients hear of it only then; if a crash comes before the event, the next start adds it.
+- **batched**: within 100 ms, in the order in which things happened. A store that fails for a while loses nothing; a crash of the
+  process may lose what it had not written.
+
+What was answered outlives a power cut, too: each batch waits for the disk, and so does the answer to every call that changes something.
 
 | event | when | always | detail | written |
 | --- | --- | --- | --- | --- |
@@ -46,8 +54,9 @@ postern audit --resource orders --event statement --since 2026-11-01 --until 202
 postern audit --follow --json
 \`\`\`
 
-\`--event\` takes a name or a family (\`statement\`, \`login\`). All filters have to fit. \`--follow\` goes on through a restart of the server
-and through a login that runs out (log in again in another terminal), without a gap and without anything twice.
+\`--event\` takes a name or a family (\`statement\`, \`login\`); what is neither is an error. All filters have to fit. \`--follow\` goes on
+through a restart of the server and through a login that runs out (log in again in another terminal), without a gap and without
+anything twice.
 
 Over the API it is \`GET /v1/audit\` with the same filters, \`after\` (a seq), \`limit\` and \`waitSeconds\`. An answer may have fewer
 events than \`limit\` although there are more, so that it stays small: while \`more\` is true, ask on with its \`upTo\` as \`after\`.

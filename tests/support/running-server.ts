@@ -10,7 +10,7 @@ import tls from 'node:tls'
 import { readPreamble } from '../../link/preamble.ts'
 import { loadConfig } from '../../server/config.ts'
 import { initialise } from '../../server/init.ts'
-import { startServer } from '../../server/start.ts'
+import { startServer, type StartOptions } from '../../server/start.ts'
 import { openStore } from '../../server/store/store.ts'
 import { ALPN, type ResourceProtocol } from '../../shared/names.ts'
 import { newKeyAndCsr } from '../server/support/access-server.ts'
@@ -26,15 +26,18 @@ export type RunningTestServer = Awaited<ReturnType<typeof startRunningServer>>
 
 const PATIENCE_MS = 30_000
 
-/** @param settings further lines of the YAML settings */
-export async function startRunningServer(settings = '') {
+/**
+ * @param settings further lines of the YAML settings
+ * @param options what only tests change of a server
+ */
+export async function startRunningServer(settings = '', options: Partial<StartOptions> = {}) {
   const directory = await mkdtemp(join(tmpdir(), 'postern-running-'))
   const file = join(directory, 'server.yaml')
   await writeFile(file, `listen: 127.0.0.1:0\ndataDir: data\nlog: { level: info, file: server.log }\n${settings}\n`)
   const now = () => new Date()
   const config = loadConfig(file)
   const made = await initialise(config, { now })
-  const server = await startServer(config, { now, version: '0.0.0-test' })
+  const server = await startServer(config, { now, version: '0.0.0-test', ...options })
   const store = await openStore(config.store)
   const port = Number(server.address.split(':').at(-1))
   const doors = new Set<Door>()

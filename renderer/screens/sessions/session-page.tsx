@@ -56,7 +56,12 @@ export function SessionPage({ session, profile }: { session: SessionView; profil
       {ended !== null && (
         <div className={styles.ended} role="status">
           <Callout tone="info" title={words.endedTitle(formatMoment(ended))}>
-            {words.endedWhy(session.endReason ?? '', session.endedBy, isOwn && session.endedBy === profile.user)}
+            {words.endedWhy(
+              session.endReason ?? '',
+              session.endedBy,
+              isOwn && session.endedBy === profile.user,
+              session.endedBy === session.user,
+            )}
           </Callout>
         </div>
       )}

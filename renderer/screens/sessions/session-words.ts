@@ -26,9 +26,10 @@ export function doesNow(session: SessionView, now: number): string {
   return words.idle(formatDuration(idle ?? now - Date.parse(session.startedAt)))
 }
 
-/** `terminated by root`; for a reason that is not known here, its own name. */
+/** `terminated by root`, `gave up access`; for a reason that is not known here, its own name. */
 export function howEnded({ endReason, endedBy, user }: SessionView): string {
   if (endReason === null) return texts.sessionState.ended.toLowerCase()
+  if (endReason === 'revoked' && endedBy === user) return words.gaveUp
   const how = words.endedShort[endReason] ?? endReason
   return endedBy === null || (endReason === 'cancelled' && endedBy === user) ? how : words.endedBy(how, endedBy)
 }

@@ -32,7 +32,7 @@ import { createCaRotation } from '../../../server/ca/rotation.ts'
 import { loadConfig, type ServerConfig } from '../../../server/config.ts'
 import { initialise, type Initialised } from '../../../server/init.ts'
 import { loadMasterKey, type MasterKey } from '../../../server/secrets/master-key.ts'
-import type { AccessCheck, AuditEntry } from '../../../server/seams.ts'
+import type { AccessCheck, AuditEntry, TransactionalAuditLog } from '../../../server/seams.ts'
 import { createProvider } from '../../../server/sso/provider.ts'
 import { openStore, type Store } from '../../../server/store/store.ts'
 import { createWebApp } from '../../../server/web/web-app.ts'
@@ -175,8 +175,17 @@ export async function startTestServer(
   let errorIds = 0
   const log = pino({ level: 'info' }, { write: (line) => void logLines.push(line) })
   const control = createControlStreams({ limits: config.controlStreams, log })
+  const recorded: TransactionalAuditLog = {
+    record: (entry) => void audit.push(entry),
+    flush: () => Promise.resolve(),
+    transaction: async (change, recordsOf) => {
+      const outcome = await store.db.transaction().execute(change)
+      audit.push(...recordsOf(outcome))
+      return outcome
+    },
+  }
   const caRotation = createCaRotation({
-    ...{ db: store.db, masterKey, authority, now },
+    ...{ db: store.db, audit: recorded, masterKey, authority, now },
     cluster: config.cluster,
     serverNames: config.serverNames,
     publish: (fresh) => {
@@ -214,7 +223,7 @@ export async function startTestServer(
       endDisallowed: () => Promise.resolve(void sessionEnds.push('endDisallowed')),
       noteCore: () => undefined,
     },
-    audit: { record: (entry) => void audit.push(entry), flush: () => Promise.resolve() },
+    audit: recorded,
     auditReader: {
       query: (_query, signal) => onAuditQuery.wait(signal).then(() => ({ events: [], upTo: 0, more: false })),
     },
