@@ -14,7 +14,7 @@ import { TLSSocket } from 'node:tls'
 import type { Duplex } from 'node:stream'
 import { offer, seatOf, takeSeat, type Seat } from './read-seat.ts'
 import type { Flow, Tap } from './stream-pump.ts'
-import { noteSmallPiece, turnBytes } from './turns.ts'
+import { noteBulkPiece, noteSmallPiece, turnBytes } from './turns.ts'
 
 /** A connection begins with this, and has it again after a silence, in bytes: most carry a few hundred at a time. */
 const FIRST_BYTES = 4 * 1024
@@ -175,6 +175,7 @@ class OneWay implements Flow {
     else if (this.#size <= SMALL_BYTES) noteSmallPiece()
     const isBulk = size >= GATHERED_BYTES
     if (isBulk) {
+      noteBulkPiece()
       this.#inTurn += size
       if (!this.#isTurnAwaited) setImmediate(this.#onTurnEnds)
       this.#isTurnAwaited = true
@@ -184,7 +185,8 @@ class OneWay implements Flow {
       return false
     }
     if ((slot.isFull || size < this.#gatheredBytes) && !this.#flush()) return false
-    if (this.#inTurn >= turnBytes()) this.#isResting = true
+    // A rest of it that is smaller than what counts as bulk would be read again and again, a few bytes at a time.
+    if (this.#inTurn > turnBytes() - GATHERED_BYTES) this.#isResting = true
     return !this.#isResting
   }
 
@@ -198,10 +200,10 @@ class OneWay implements Flow {
     const { bytes, filled } = this.#slot
     if (bytes.length > SMALL_BYTES) {
       this.#offered = undefined
-      // What is left of its share; where nothing is, this is read into in another turn. Never without room.
+      // What is left of its share; where that is next to nothing, this is read into in another turn.
       const share = turnBytes()
       const left = share - this.#inTurn
-      return bytes.subarray(filled, filled + (left > 0 ? left : share))
+      return bytes.subarray(filled, filled + (left < GATHERED_BYTES ? share : left))
     }
     if (this.#offered === bytes && filled === 0) return undefined
     this.#offered = filled === 0 ? bytes : undefined

@@ -1,7 +1,7 @@
 // The plain way of bytes from one stream to another, for whatever is no socket; and what all ways of a pump have in common: the
 // tap that sees the bytes, and the hand on the valve. Called by carry.ts and bare-pump.ts.
 import type { Duplex } from 'node:stream'
-import { noteSmallPiece } from './turns.ts'
+import { noteBulkPiece, noteSmallPiece } from './turns.ts'
 
 /** A piece below this is a message of its own more often than the rest of a long one, in bytes. */
 const SMALL_BYTES = 4 * 1024
@@ -37,6 +37,7 @@ export function carryStreamed(from: Duplex, to: Duplex, tap: Tap): Flow & { stop
   }
   const onData = (chunk: Buffer): void => {
     if (chunk.length < SMALL_BYTES) noteSmallPiece()
+    else noteBulkPiece()
     if (isDropping) return
     const piece = tap.pass(chunk)
     if (piece.length === 0 || to.write(piece) || isDropped()) return

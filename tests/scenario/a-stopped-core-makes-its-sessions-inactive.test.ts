@@ -100,6 +100,12 @@ it(
     })
     await until(async () => (await of('alice'))[0]?.inactiveSince === null, 'it is active again', PATIENCE_MS)
     expect((await of('alice'))[0]).toMatchObject({ id, state: 'active' })
+    // It is written with the next batch.
+    await until(
+      async () => (await eventsOf(id, 'session.resumed')).length > 0,
+      'session.resumed is in the log',
+      PATIENCE_MS,
+    )
     expect(await eventsOf(id, 'session.resumed')).toHaveLength(1)
     expect((await psql(gateway.url, ['-c', "select 'new'"])).stdout).toBe('new\n')
     watch.child.kill('SIGINT')
