@@ -150,7 +150,7 @@ async function open(
     tcp: metrics.watchEngine(
       'tcp',
       createTcpEngine({
-        ...{ audit, reportError, dialTimeoutMs: TARGET_DIAL_TIMEOUT_MS, now },
+        ...{ audit, reportError, dialTimeoutMs: TARGET_DIAL_TIMEOUT_MS },
         writeStallMs: config.sessions.writeStallTimeout,
       }),
     ),

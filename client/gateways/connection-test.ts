@@ -4,7 +4,7 @@ import type { ConnectionTest } from '../../shared/app-state.ts'
 import { PosternError } from '../../shared/errors.ts'
 import { dialRoute } from '../cluster/dial.ts'
 import type { Renewal } from '../renewal/renewal.ts'
-import { startStopwatch } from '../stopwatch.ts'
+import { startStopwatch } from '../../shared/stopwatch.ts'
 import type { Gateway } from './gateway.ts'
 import { judgeCertificate } from './middleware.ts'
 

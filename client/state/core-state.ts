@@ -6,7 +6,7 @@ import type { Gateways } from '../gateways/gateways.ts'
 import type { Profiles } from '../profiles/profiles.ts'
 import type { LoginRequests } from '../renewal/login-requests.ts'
 import type { SettingsStore } from '../settings-store.ts'
-import { startStopwatch } from '../stopwatch.ts'
+import { startStopwatch } from '../../shared/stopwatch.ts'
 import { createStateMirror, type StateMirror } from './mirror.ts'
 import type { Notices } from './notices.ts'
 

@@ -11,6 +11,7 @@ import { fatalError, SQLSTATE } from '../../../shared/wire/postgres/fatal-errors
 import { MessageFramer } from '../../../shared/wire/postgres/message-framer.ts'
 import { PostgresProtocolError } from '../../../shared/wire/postgres/protocol-error.ts'
 import { PosternError } from '../../../shared/errors.ts'
+import { startStopwatch } from '../../../shared/stopwatch.ts'
 import { StreamEndedError } from '../../../link/read-bytes.ts'
 import { watchForStall, type StalledSide } from '../../../link/write-stall.ts'
 import type { AuditLog, BoundedAuditLog, CredentialStore, EngineConnection, ReportError } from '../../seams.ts'
@@ -95,7 +96,7 @@ async function serveClient(startup: ClientStartup, context: Context): Promise<Bu
   const { connection, tools, signal, events } = context
   const { database, applicationName } = startup
   const opened = { database, application_name: applicationName }
-  const startedAt = tools.now()
+  const elapsed = startStopwatch()
   events.record('connection.open', opened)
   let end: ConnectionEnd = { reason: 'client' }
   try {
@@ -117,7 +118,7 @@ async function serveClient(startup: ClientStartup, context: Context): Promise<Bu
     const { forward: bytesFromClient, backward: bytesToClient } = connection.progress
     const why = { reason, ...(stalled && { stalled }), ...(errorId === undefined ? {} : { errorId }) }
     const detail = { ...why, bytesFromClient, bytesToClient }
-    events.record('connection.close', { ...opened, ...detail, durationMs: tools.now() - startedAt })
+    events.record('connection.close', { ...opened, ...detail, durationMs: elapsed() })
   }
 }
 
@@ -179,7 +180,7 @@ async function serveReady(target: ReadyTarget, startup: ClientStartup, context: 
     route: access.route,
     cancelAtTarget: cancelTarget,
   })
-  const statements = new StatementLog(({ event, detail }) => events.record(event, detail), tools.now)
+  const statements = new StatementLog(({ event, detail }) => events.record(event, detail))
   /** Both of our logs may ask the client to wait: one is bounded by answers, the other by the store. */
   const hold = (): Promise<unknown> | undefined => {
     const [answers, store] = [statements.room(), tools.audit.room()]

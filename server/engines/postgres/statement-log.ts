@@ -7,6 +7,7 @@
 // once, so a client that pipelines without Sync is not held for ever. Texts of waiting requests may take
 // MAX_PENDING_CHARACTERS together; of what comes beyond that only the beginning is kept, marked as truncated.
 // Source: PostgreSQL documentation, "Frontend/Backend Protocol", 55.2.2 to 55.2.7.
+import { elapsedMs } from '../../../shared/stopwatch.ts'
 import { parseCommandTag, parseErrorFields } from '../../../shared/wire/postgres/backend-messages.ts'
 import type { StatementText } from '../../../shared/wire/postgres/frontend-messages.ts'
 import type { Interest, SeenMessage } from '../../../shared/wire/postgres/message-framer.ts'
@@ -51,13 +52,13 @@ const MAX_OUTCOMES = 256
 type Pending = Answered & {
   text: KeptText | undefined
   outcomes: Outcome[]
+  /** `performance.now()` when the client asked. */
   since: number
   copy: CopyDirection | undefined
 }
 
 export class StatementLog {
   readonly #record: (event: StatementEvent) => void
-  readonly #now: () => number
   readonly #pending: Pending[] = []
   #pendingCharacters = 0
   /** After an error in the extended protocol the target ignores everything up to the next Sync. */
@@ -73,10 +74,8 @@ export class StatementLog {
   #hasSeenFatal = false
   #hasSeenTerminate = false
 
-  /** @param now milliseconds of a clock, for durations. */
-  constructor(record: (event: StatementEvent) => void, now: () => number) {
+  constructor(record: (event: StatementEvent) => void) {
     this.#record = record
-    this.#now = now
   }
 
   /** Whether the target has something to answer or to do. */
@@ -204,7 +203,7 @@ export class StatementLog {
       portal: 'portal' in request ? request.portal : undefined,
       oid: 'oid' in request ? request.oid : undefined,
       text,
-      since: this.#now(),
+      since: performance.now(),
       outcomes: [],
       moreOutcomes: 0,
       copy: undefined,
@@ -287,7 +286,7 @@ export class StatementLog {
     if (request === undefined) return
     this.#pendingCharacters -= request.text?.sql.length ?? 0
     if (outcome !== undefined) addOutcome(request, outcome)
-    const durationMs = this.#now() - request.since
+    const durationMs = elapsedMs(request.since)
     const event = statementEvent(request, this.#textOf(request), durationMs)
     if (event !== undefined) this.#record(event)
     if (this.#pending.length < MAX_PENDING) this.#wake()
@@ -335,7 +334,7 @@ export class StatementLog {
     if (direction === undefined) return
     request.copy = undefined
     const bytes = direction === 'out' ? this.#targetCopyBytes : this.#clientCopyBytes
-    const durationMs = this.#now() - request.since
+    const durationMs = elapsedMs(request.since)
     this.#record(copyEvent(this.#textOf(request), { direction, bytes, outcome, durationMs }))
     this.#clientCopyBytes = this.#targetCopyBytes = 0
   }

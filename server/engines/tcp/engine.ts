@@ -3,9 +3,10 @@
 import type { Socket } from 'node:net'
 import type { AuditEventName } from '../../../shared/audit-api.ts'
 import { PosternError } from '../../../shared/errors.ts'
+import { startStopwatch } from '../../../shared/stopwatch.ts'
 import { linkOf, type Link } from '../../../link/link.ts'
 import { WRITE_STALL_MS, watchForStall } from '../../../link/write-stall.ts'
-import type { AuditLog, Clock, Engine, EngineConnection, ReportError } from '../../seams.ts'
+import type { AuditLog, Engine, EngineConnection, ReportError } from '../../seams.ts'
 import { ClientPatience } from '../../client-patience.ts'
 import { untilAborted } from '../../until-aborted.ts'
 import { connectToTarget } from '../target-socket.ts'
@@ -17,7 +18,6 @@ export type TcpEngineOptions = {
   dialTimeoutMs: number
   /** How long bytes may wait for a side that does not read, in ms. */
   writeStallMs?: number
-  now: Clock
 }
 
 /** Makes the engine. Nothing is opened before a connection comes. */
@@ -31,7 +31,7 @@ export function createTcpEngine(options: TcpEngineOptions): Engine {
  */
 async function serveConnection(connection: EngineConnection, tools: TcpEngineOptions): Promise<void> {
   const record = auditOf(connection, tools.audit)
-  const startedAt = tools.now().getTime()
+  const elapsed = startStopwatch()
   record('connection.open', {})
   const end: ConnectionEnd = { reason: 'client', bytesFromClient: 0, bytesToClient: 0 }
   try {
@@ -49,7 +49,7 @@ async function serveConnection(connection: EngineConnection, tools: TcpEngineOpt
     }
   } finally {
     if (connection.signal.aborted) end.reason = 'ended'
-    record('connection.close', { ...end, durationMs: tools.now().getTime() - startedAt })
+    record('connection.close', { ...end, durationMs: elapsed() })
   }
 }
 

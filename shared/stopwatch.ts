@@ -3,5 +3,8 @@
 /** Starts now; what it returns says how many milliseconds have passed, to a tenth. */
 export function startStopwatch(): () => number {
   const startedAt = performance.now()
-  return () => Math.round((performance.now() - startedAt) * 10) / 10
+  return () => elapsedMs(startedAt)
 }
+
+/** The same for who notes `performance.now()` many times a second: since then, in ms, to a tenth. */
+export const elapsedMs = (startedAt: number): number => Math.round((performance.now() - startedAt) * 10) / 10
