@@ -95,8 +95,9 @@ export async function takeStore(location: StoreLocation, options: SoleServerOpti
   const keeping = keep()
   return async () => {
     released.abort()
-    await client.end()
+    // It may be taking the store again at this moment, on another connection.
     await keeping
+    await client.end()
   }
 }
 

@@ -1,11 +1,13 @@
 // Between its turns bulk gives the processor to others, by a call that Node does not have; nothing else depends on it.
-import { expect, it } from 'vitest'
+import { expect, it, type TestContext } from 'vitest'
 import { loadCLibrary } from '../../link/c-library.ts'
 import { createGiveWay } from '../../link/give-way.ts'
 
 const isLinux = process.platform === 'linux'
+const onlyOnLinux = (context: TestContext): void => context.skip(!isLinux, 'only Linux gives way; run it there')
 
-it.skipIf(!isLinux)('the library is asked for once, at the first turn, and called from then on', async () => {
+it('the library is asked for once, at the first turn, and called from then on', async (context) => {
+  onlyOnLinux(context)
   const prototypes: string[] = []
   let loads = 0
   let calls = 0
@@ -47,7 +49,8 @@ it('where there is no such library, or not this function, turns end as before', 
   expect(loads).toBe(isLinux ? 2 : 0)
 })
 
-it.skipIf(!isLinux)('the C library of this process gives way, and comes back', async () => {
+it('the C library of this process gives way, and comes back', async (context) => {
+  onlyOnLinux(context)
   const { func } = await loadCLibrary()
   expect((func('int sched_yield(void)') as () => number)()).toBe(0)
 })
