@@ -39,6 +39,8 @@ export function createLoginWindow({ open }: LoginWindowOptions): LoginWindow {
   const focused = new Set<Page>()
   /** Asked of pages that nobody looks at, and not taken over yet. */
   const waiting = new Map<string, LoginToTake>()
+  /** Told to the window while it stands, and not taken over yet: it may be closing and hear no more. */
+  const told = new Map<string, LoginToTake>()
   const shown = new Set<string>()
   let window: Page | undefined
   let arrival: NodeJS.Timeout | undefined
@@ -63,6 +65,7 @@ export function createLoginWindow({ open }: LoginWindowOptions): LoginWindow {
 
   const show = (login: LoginToTake): void => {
     if (window !== undefined) {
+      told.set(login.requestId, login)
       window(login)
       return
     }
@@ -75,6 +78,16 @@ export function createLoginWindow({ open }: LoginWindowOptions): LoginWindow {
       })
     }
     waiting.set(login.requestId, login)
+  }
+
+  const isLookedAt = (): boolean => [...focused].some((page) => page !== window)
+
+  /** The window has gone: what it was told too late gets another one, once. */
+  const windowLeft = (): void => {
+    window = undefined
+    const late = [...told.values()]
+    told.clear()
+    if (!isLookedAt()) late.forEach(show)
   }
 
   return {
@@ -99,16 +112,19 @@ export function createLoginWindow({ open }: LoginWindowOptions): LoginWindow {
           },
         },
         requested({ requestId, profile }) {
+          if (page === window) told.delete(requestId)
           const isNew = !shown.has(requestId)
-          const isLookedAt = [...focused].some((other) => other !== window)
-          if (isNew && page !== window && isLookedAt) return
+          if (isNew && page !== window && isLookedAt()) return
           remember(requestId)
           if (isNew && page !== window) show({ requestId, profile })
         },
-        closed: (requestId) => void waiting.delete(requestId),
+        closed(requestId) {
+          waiting.delete(requestId)
+          told.delete(requestId)
+        },
         left() {
           focused.delete(page)
-          if (window === page) window = undefined
+          if (window === page) windowLeft()
         },
       }
     },

@@ -20,9 +20,12 @@ function make(canOpen = true) {
   return { windows: createLoginWindow({ open }), opened }
 }
 
-function page(windows: LoginWindow, isFocused: boolean) {
+function page(windows: LoginWindow, isFocused: boolean, told: 'only hears' | 'takes over at once' = 'only hears') {
   const taken: string[] = []
-  const attention = windows.pageCame(({ requestId }) => taken.push(requestId))
+  const attention = windows.pageCame(({ requestId }) => {
+    taken.push(requestId)
+    if (told === 'takes over at once') attention.requested(prompt(requestId))
+  })
   void attention.calls['shell.attention']({ isFocused })
   return { ...attention, taken, show: () => attention.calls['shell.loginWindow']({}) }
 }
@@ -42,6 +45,7 @@ describe('the small window', () => {
     expect(await small.show()).toEqual({ logins: [{ requestId: 'a', profile: 'demo' }] })
     main.requested(prompt('c'))
     expect(small.taken).toEqual(['c'])
+    small.requested(prompt('c'))
     expect(opened).toHaveLength(1)
     // Closed by hand: the page is asked again, and that is no reason for another window.
     small.left()
@@ -49,6 +53,35 @@ describe('the small window', () => {
     expect(opened).toHaveLength(1)
     main.requested(prompt('d'))
     expect(opened).toHaveLength(2)
+    windows.close()
+  })
+
+  it('G10 G11: told to a window that is closing and hears no more, a login gets another one, once', async () => {
+    const { windows, opened } = make()
+    const main = page(windows, false)
+    main.requested(prompt('a'))
+    const first = page(windows, true)
+    await first.show()
+    first.requested(prompt('a'))
+    main.closed('a')
+    first.closed('a')
+    main.requested(prompt('b'))
+    first.left()
+    expect(opened).toHaveLength(2)
+    const second = page(windows, true)
+    expect(await second.show()).toEqual({ logins: [{ requestId: 'b', profile: 'demo' }] })
+    second.left()
+    expect(opened).toHaveLength(2)
+    // What was told too late and is over, or is asked where somebody looks now, needs no window.
+    main.requested(prompt('c'))
+    const third = page(windows, true)
+    await third.show()
+    main.requested(prompt('d'))
+    main.closed('d')
+    main.requested(prompt('e'))
+    await main.calls['shell.attention']({ isFocused: true })
+    third.left()
+    expect(opened).toHaveLength(3)
     windows.close()
   })
 
@@ -95,7 +128,7 @@ describe('the small window', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
         const { windows, opened } = make()
-        const pages = [0, 1, 2].map(() => page(windows, false))
+        const pages = [0, 1, 2].map(() => page(windows, false, 'takes over at once'))
         const given: string[] = []
         let unanswered = 0
         for (const { what, who, request } of steps) {
