@@ -1,43 +1,73 @@
-// A signal that aborts with another one or when a time is over, whichever comes first, for waits of which there are many:
-// AbortSignal.timeout and AbortSignal.any leave a timer behind until its time comes and a weak reference for the garbage collector,
-// which a connection had four of: 50–100 µs, where this costs 10–20. Used by gateways and dials.
+// How long something is waited for on behalf of one client: until a time is over, until it hangs up, or until whatever else ends it.
+// One for each wait, and over with it: AbortSignal.timeout and AbortSignal.any leave a timer behind until its time comes and a weak
+// reference for the garbage collector, which a connection had four of: 50–100 µs, where this costs 10–20. Used at both ends.
+import type { Duplex } from 'node:stream'
 
-export type TimeLimit = {
-  readonly signal: AbortSignal
-  /** Whether the time was over before anything else ended it. */
-  readonly isLate: boolean
-  /** The wait is over: takes the timer and the listener away. Whoever made it calls it, whatever came of the wait. Idempotent. */
-  end(): void
+/** Why a wait is over whose client closed its connection. */
+export class ClientGone extends Error {
+  override readonly name = 'ClientGone'
 }
 
-/** Begins to count. @param outer its reason is passed on */
-export function limitTime(outer: AbortSignal, ms: number): TimeLimit {
-  const limit = new AbortController()
-  let isLate = false
-  const onOuter = (): void => {
-    end()
-    limit.abort(outer.reason)
+export class TimeLimit {
+  readonly #controller = new AbortController()
+  readonly #outer: AbortSignal
+  readonly #client: Duplex | undefined
+  #timer: NodeJS.Timeout | undefined
+  #isLate = false
+
+  /**
+   * Begins to count.
+   * @param outer ends the wait, too; its reason is passed on
+   * @param ms after so long the wait is over, with a DOMException `TimeoutError`
+   * @param client whose end ends the wait as well, with ClientGone
+   */
+  constructor(outer: AbortSignal, ms: number, client?: Duplex) {
+    this.#outer = outer
+    this.#client = client
+    if (outer.aborted) this.#controller.abort(outer.reason)
+    else if (client?.closed) this.#controller.abort(clientGone())
+    else {
+      outer.addEventListener('abort', this.#onOuter, { once: true })
+      client?.once('close', this.#onGone)
+      this.#timer = setTimeout(this.#onLate, ms, ms)
+    }
   }
-  const onLate = (): void => {
-    isLate = true
-    end()
-    limit.abort(new Error(`not within ${ms} ms`))
+
+  /** Aborts when the wait is over before what was waited for. */
+  get signal(): AbortSignal {
+    return this.#controller.signal
   }
-  let timer: NodeJS.Timeout | undefined
-  const end = (): void => {
-    clearTimeout(timer)
-    outer.removeEventListener('abort', onOuter)
+
+  /** The time was over before anything else ended it. */
+  get isLate(): boolean {
+    return this.#isLate
   }
-  if (outer.aborted) limit.abort(outer.reason)
-  else {
-    outer.addEventListener('abort', onOuter, { once: true })
-    timer = setTimeout(onLate, ms)
+
+  /** Nobody waits any longer, for a reason of the caller's. Nothing where the wait is over already. */
+  giveUp(reason: Error): void {
+    if (this.#timer) this.#abort(reason)
   }
-  return {
-    signal: limit.signal,
-    get isLate() {
-      return isLate
-    },
-    end,
+
+  /** What was waited for is there, or has failed: nothing aborts any more. Whoever made it calls it, whatever came. Idempotent. */
+  end(): void {
+    if (!this.#timer) return
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#outer.removeEventListener('abort', this.#onOuter)
+    this.#client?.off('close', this.#onGone)
+  }
+
+  #abort(reason: unknown): void {
+    this.end()
+    this.#controller.abort(reason)
+  }
+
+  readonly #onOuter = (): void => this.#abort(this.#outer.reason)
+  readonly #onGone = (): void => this.#abort(clientGone())
+  readonly #onLate = (ms: number): void => {
+    this.#isLate = true
+    this.#abort(new DOMException(`not within ${ms} ms`, 'TimeoutError'))
   }
 }
+
+const clientGone = (): ClientGone => new ClientGone('the client closed the connection')

@@ -3,7 +3,7 @@
 // gateways/connection.ts and connection-test.ts.
 import { readPreamble } from '../../link/preamble.ts'
 import { linkOf, type Link } from '../../link/link.ts'
-import { limitTime } from '../../link/time-limit.ts'
+import { TimeLimit } from '../../link/time-limit.ts'
 import { PosternError } from '../../shared/errors.ts'
 import { ALPN, type Alpn, type RouteIdentity } from '../../shared/names.ts'
 import type { Cluster } from './address.ts'
@@ -43,7 +43,7 @@ export async function dialRoute(options: DialOptions): Promise<DialedRoute> {
   if (streamed) return streamed
   // A cancel request waits for nobody (DB1).
   if (alpn === ALPN.postgresCancel) return dialNow(options)
-  const turn = limitTime(signal, TURN_DEADLINE_MS)
+  const turn = new TimeLimit(signal, TURN_DEADLINE_MS)
   let endTurn: () => void
   try {
     endTurn = await dialTurn(certificate.identity.routeId, turn.signal)
@@ -65,39 +65,36 @@ export async function dialRoute(options: DialOptions): Promise<DialedRoute> {
 async function dialStream(options: DialOptions): Promise<DialedRoute | undefined> {
   const { tunnels, alpn, cluster, certificate } = options
   if (!tunnels) return undefined
-  return withinDeadline(options, async (signal) => {
+  return withinDeadline(options, async (limit) => {
+    const { signal } = limit
     const target = { cluster, certificate }
     const opened =
       alpn === ALPN.postgresCancel ? tunnels.openNow(alpn, target) : await tunnels.open(alpn, target, signal)
     if (!opened) return undefined
     const { tunnel } = opened
-    const silence = new AbortController()
-    const passOn = (): void => silence.abort(signal.reason)
-    signal.addEventListener('abort', passOn, { once: true })
+    let isSilent = false
     void tunnel.isAliveWithin(TUNNEL_SILENCE_MS).then((isAlive) => {
-      if (!isAlive) silence.abort(new Error('the tunnel is silent'))
+      if (isAlive) return
+      isSilent = true
+      limit.giveUp(new Error('the tunnel is silent'))
     })
     try {
-      const dialed = await hearPreamble(opened.link, options, silence.signal)
+      const dialed = await hearPreamble(opened.link, options, signal)
       if (alpn !== ALPN.postgresCancel) tunnels.dialAhead(target)
       return dialed
     } catch (error) {
-      if (signal.aborted || !isTunnelsFault(error, silence.signal)) throw error
-      if (silence.signal.aborted) tunnel.drain()
+      // It broke, or is silent, before the server said anything of this stream.
+      const isItsFault = isSilent || (error instanceof PosternError && error.code === 'server_unreachable')
+      if (options.signal.aborted || limit.isLate || !isItsFault) throw error
+      if (isSilent) tunnel.drain()
       return undefined
-    } finally {
-      signal.removeEventListener('abort', passOn)
     }
   })
 }
 
-/** It broke, or is silent, before the server said anything of this stream. */
-const isTunnelsFault = (error: unknown, silence: AbortSignal): boolean =>
-  silence.aborted || (error instanceof PosternError && error.code === 'server_unreachable')
-
 function dialNow(options: DialOptions): Promise<DialedRoute> {
   const { cluster, alpn, certificate } = options
-  return withinDeadline(options, async (signal) => {
+  return withinDeadline(options, async ({ signal }) => {
     const context = certificate.contextFor(cluster.caPems)
     const { socket, transport } = await connectTls({
       ...{ address: cluster.address, alpn, context, signal },
@@ -124,10 +121,10 @@ async function hearPreamble(link: Link, { noteServerTime }: DialOptions, signal:
   }
 }
 
-async function withinDeadline<T>(options: DialOptions, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const limit = limitTime(options.signal, DIAL_DEADLINE_MS)
+async function withinDeadline<T>(options: DialOptions, run: (limit: TimeLimit) => Promise<T>): Promise<T> {
+  const limit = new TimeLimit(options.signal, DIAL_DEADLINE_MS)
   try {
-    return await run(limit.signal)
+    return await run(limit)
   } catch (error) {
     if (options.signal.aborted) throw options.signal.reason
     if (limit.isLate) throw unreachable(options.cluster.address, `no answer within ${DIAL_DEADLINE_MS / 1000} s`, error)

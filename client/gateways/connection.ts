@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
 import { linkOf, type PumpProgress } from '../../link/link.ts'
 import { StreamEndedError } from '../../link/read-bytes.ts'
-import { limitTime, type TimeLimit } from '../../link/time-limit.ts'
+import { TimeLimit } from '../../link/time-limit.ts'
 import { watchForStall } from '../../link/write-stall.ts'
 import { PosternError } from '../../shared/errors.ts'
 import type { Alpn } from '../../shared/names.ts'
@@ -69,7 +69,7 @@ export async function carryConnection(socket: Socket, context: ConnectionContext
       log.info('client had gone before it was known whose it was')
       return
     }
-    limit = limitTime(signal, context.openingDeadlineMs)
+    limit = new TimeLimit(signal, context.openingDeadlineMs)
     const bound = limit.signal
     const opening = await context.protocol.readOpening(socket, { signal: bound, isPersonNeeded: !context.isReady() })
     if (opening.kind === 'garbage') {

@@ -57,8 +57,8 @@ export class Tunnel {
   /** The stream that has the connection to itself from the other end's RAW on; from ours on, the turns know it. */
   #rawIn: TunnelStream | undefined
   #failure: Error | undefined
-  /** Told, once, when something comes from the other end. */
-  readonly #listening = new Set<() => void>()
+  /** Told, once, when something comes from the other end, or that nothing will. */
+  readonly #listening = new Set<(isAlive: boolean) => void>()
 
   constructor(options: TunnelOptions) {
     const { socket, transport, settings } = options
@@ -132,26 +132,30 @@ export class Tunnel {
     this.#carrier.reset()
   }
 
-  /** Whether the other end says anything within that time; asks it to. */
+  /** Whether the other end says anything within that time; asks it to, if it has not by a sixth of it. */
   isAliveWithin(ms: number): Promise<boolean> {
-    if (!this.#turns.raw) this.#turns.send(encodeFrame(FRAME.ping, 0))
     return new Promise((resolve) => {
       const settle = (isAlive: boolean): void => {
-        clearTimeout(late)
-        this.#listening.delete(hear)
+        clearTimeout(timer)
+        this.#listening.delete(settle)
         resolve(isAlive)
       }
-      const hear = (): void => settle(true)
-      const late = setTimeout(() => settle(false), ms)
-      this.#listening.add(hear)
-      void this.closed.then(() => settle(false))
+      // Nearly always something comes by itself: an answer for each new stream would be a record and a read at both ends.
+      const ask = (): void => {
+        if (!this.#turns.raw) this.#turns.send(encodeFrame(FRAME.ping, 0))
+        timer = setTimeout(settle, ms - askAfterMs, false)
+      }
+      const askAfterMs = ms / 6
+      let timer = setTimeout(ask, askAfterMs)
+      if (this.#socket.destroyed) settle(false)
+      else this.#listening.add(settle)
     })
   }
 
   // --- what comes -----------------------------------------------------------------------------------------------------
 
   readonly #onBytes = (bytes: Buffer): void => {
-    for (const hear of this.#listening) hear()
+    for (const hear of this.#listening) hear(true)
     if (this.#rawIn) {
       this.#onRawBytes(this.#rawIn, bytes)
       return
@@ -268,6 +272,7 @@ export class Tunnel {
   #onClosed(): Error | undefined {
     this.#heartbeat.stop()
     clearTimeout(this.#idleTimer)
+    for (const hear of this.#listening) hear(false)
     this.#breakStreams()
     return this.#failure
   }

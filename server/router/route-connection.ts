@@ -6,6 +6,7 @@ import { ALPN, PROTOCOL_VERSION, type ResourceProtocol } from '../../shared/name
 import { PosternError } from '../../shared/errors.ts'
 import type { Link } from '../../link/link.ts'
 import { encodePreamble } from '../../link/preamble.ts'
+import { ClientGone, TimeLimit } from '../../link/time-limit.ts'
 import {
   SessionEnded,
   type AccessCheck,
@@ -19,7 +20,6 @@ import {
 } from '../seams.ts'
 import { STORE_TROUBLES, storeTroubleOf } from '../store/store-trouble.ts'
 import type { SessionLease, Sessions } from '../sessions/sessions.ts'
-import { ClientGone, ClientPatience } from '../client-patience.ts'
 import { untilAborted } from '../until-aborted.ts'
 
 export type RouteConnectionOptions = {
@@ -74,7 +74,7 @@ export async function serveRouteConnection(peer: RoutePeer, options: RouteConnec
     progress.isAdmitted = true
     return write(link, okPreamble(sessionId, now()))
   }
-  const patience = new ClientPatience(link, options.stopping, ADMISSION_TIMEOUT_MS)
+  const patience = new TimeLimit(options.stopping, ADMISSION_TIMEOUT_MS, link.stream)
   try {
     const authentic = await untilAborted(authenticate(peer, options), patience.signal)
     route = authentic.route

@@ -4,7 +4,7 @@ import { getEventListeners } from 'node:events'
 import { PassThrough } from 'node:stream'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { linkOf, type Link } from '../../link/link.ts'
-import { ClientGone, ClientPatience } from '../../server/client-patience.ts'
+import { ClientGone, TimeLimit } from '../../link/time-limit.ts'
 import { SessionEnded } from '../../server/seams.ts'
 
 let link: Link
@@ -28,43 +28,43 @@ const left = () => [
 ]
 
 it('S5: a client that hangs up ends it, also one that has hung up before', async () => {
-  const patience = new ClientPatience(link, outer.signal, 1000)
+  const limit = new TimeLimit(outer.signal, 1000, link.stream)
   link.destroy()
   await link.closed
-  expect(patience.signal.reason).toBeInstanceOf(ClientGone)
-  expect(patience.isLate).toBe(false)
-  expect(new ClientPatience(link, outer.signal, 1000).signal.reason).toBeInstanceOf(ClientGone)
+  expect(limit.signal.reason).toBeInstanceOf(ClientGone)
+  expect(limit.isLate).toBe(false)
+  expect(new TimeLimit(outer.signal, 1000, link.stream).signal.reason).toBeInstanceOf(ClientGone)
   expect(getEventListeners(outer.signal, 'abort')).toEqual([])
   expect(vi.getTimerCount()).toBe(0)
 })
 
 it('S5: the end of its session or of the server ends it with that reason, also one that came before', () => {
-  const patience = new ClientPatience(link, outer.signal, 1000)
+  const limit = new TimeLimit(outer.signal, 1000, link.stream)
   const ended = new SessionEnded('cancelled')
   outer.abort(ended)
-  expect([patience.signal.reason, patience.isLate]).toEqual([ended, false])
-  expect(new ClientPatience(link, outer.signal, 1000).signal.reason).toBe(ended)
+  expect([limit.signal.reason, limit.isLate]).toEqual([ended, false])
+  expect(new TimeLimit(outer.signal, 1000, link.stream).signal.reason).toBe(ended)
   expect(left()).toEqual([0, 0, 0])
 })
 
 it('C5, S5: the deadline ends it, and only the deadline is late', () => {
-  const patience = new ClientPatience(link, outer.signal, 1000)
+  const limit = new TimeLimit(outer.signal, 1000, link.stream)
   vi.advanceTimersByTime(999)
-  expect(patience.signal.aborted).toBe(false)
+  expect(limit.signal.aborted).toBe(false)
   vi.advanceTimersByTime(1)
-  expect(patience.signal.reason).toMatchObject({ name: 'TimeoutError' })
-  expect(patience.isLate).toBe(true)
+  expect(limit.signal.reason).toMatchObject({ name: 'TimeoutError' })
+  expect(limit.isLate).toBe(true)
   expect(left()).toEqual([0, 0, 0])
 })
 
 it('S5: once what was waited for is there nothing ends it any more, and nothing of it is left', async () => {
-  const patience = new ClientPatience(link, outer.signal, 1000)
-  patience.end()
-  patience.end()
+  const limit = new TimeLimit(outer.signal, 1000, link.stream)
+  limit.end()
+  limit.end()
   expect(left()).toEqual([0, 0, 0])
   outer.abort()
   vi.advanceTimersByTime(2000)
   link.destroy()
   await link.closed
-  expect(patience.signal.aborted).toBe(false)
+  expect(limit.signal.aborted).toBe(false)
 })

@@ -13,8 +13,10 @@ import { PostgresProtocolError } from '../../../shared/wire/postgres/protocol-er
 import { PosternError } from '../../../shared/errors.ts'
 import { startStopwatch } from '../../../shared/stopwatch.ts'
 import { StreamEndedError } from '../../../link/read-bytes.ts'
+import { TimeLimit } from '../../../link/time-limit.ts'
 import { watchForStall, type StalledSide } from '../../../link/write-stall.ts'
 import type { AuditLog, BoundedAuditLog, CredentialStore, EngineConnection, ReportError } from '../../seams.ts'
+import { untilAborted } from '../../until-aborted.ts'
 import type { CancelKeys, Random } from './cancel-keys.ts'
 import { endedByPostern, lastWordsFor, StartupRefusal, targetStalled, targetVanished } from './client-errors.ts'
 import { checkStartup, readStartup, type ClientStartup, type PostgresAccess } from './client-startup.ts'
@@ -49,17 +51,14 @@ export type ConnectionTools = {
 /** Serves one connection. Resolves when it is over and everything is released; never rejects. */
 export async function serveConnection(connection: PostgresConnection, tools: ConnectionTools): Promise<void> {
   const { link, log, access } = connection
-  const gone = new AbortController()
-  void link.closed.then(() => gone.abort(new ClientGone()))
-  const signal = AbortSignal.any([connection.signal, gone.signal])
   const events = auditOf(connection, tools.audit)
   let lastWords: Buffer | undefined
   try {
-    const startup = await readClient(connection, signal)
-    lastWords = await serveClient(startup, { connection, tools, signal, events })
+    const startup = await readClient(connection)
+    lastWords = await serveClient(startup, { connection, tools, events })
   } catch (error) {
     if (connection.signal.aborted) lastWords = endedByPostern(connection.signal.reason)
-    else if (!gone.signal.aborted && !(error instanceof StreamEndedError)) {
+    else if (!link.stream.closed && !(error instanceof StreamEndedError)) {
       lastWords = lastWordsFor(error, access.route.resource, (code, cause) => tools.reportError(code, cause, log)).bytes
       if (error instanceof StartupRefusal)
         events.record('access.denied', { code: error.code, text: error.message, asked: error.asked })
@@ -72,28 +71,24 @@ export async function serveConnection(connection: PostgresConnection, tools: Con
 type Context = {
   connection: PostgresConnection
   tools: ConnectionTools
-  /** The session's end, the server's stop, or the client's going. */
-  signal: AbortSignal
   events: Audit
 }
 
-class ClientGone extends Error {
-  override readonly name = 'ClientGone'
-}
-
-async function readClient({ link, access }: PostgresConnection, signal: AbortSignal): Promise<ClientStartup> {
-  const deadline = AbortSignal.any([signal, AbortSignal.timeout(STARTUP_TIMEOUT_MS)])
+async function readClient({ link, access, signal }: PostgresConnection): Promise<ClientStartup> {
+  const limit = new TimeLimit(signal, STARTUP_TIMEOUT_MS, link.stream)
   try {
-    return checkStartup(await readStartup(link.stream, deadline), access)
+    return checkStartup(await readStartup(link.stream, limit.signal), access)
   } catch (error) {
-    if (deadline.aborted && !signal.aborted) throw new PostgresProtocolError('the startup message did not come in time')
+    if (limit.isLate) throw new PostgresProtocolError('the startup message did not come in time')
     throw error
+  } finally {
+    limit.end()
   }
 }
 
 /** From an accepted startup message on; the last words to the client come back. */
 async function serveClient(startup: ClientStartup, context: Context): Promise<Buffer | undefined> {
-  const { connection, tools, signal, events } = context
+  const { connection, tools, events } = context
   const { database, applicationName } = startup
   const opened = { database, application_name: applicationName }
   const elapsed = startStopwatch()
@@ -104,7 +99,7 @@ async function serveClient(startup: ClientStartup, context: Context): Promise<Bu
     end = await serveReady(target, startup, context)
     return end.lastWords
   } catch (error) {
-    if (signal.aborted) {
+    if (connection.signal.aborted || connection.link.stream.closed) {
       end = { ...end, reason: connection.signal.aborted ? 'ended' : 'client' }
       throw error
     }
@@ -136,31 +131,34 @@ type ReadyTarget = TargetConnection & { greeting: TargetGreeting }
  * Credentials, dial and login, all within the dial timeout; the session's signal is looked at after each step (S5).
  * @throws PosternError, TargetRefusal, PostgresProtocolError; the signal's reason.
  */
-async function openTarget(startup: ClientStartup, { connection, tools, signal }: Context): Promise<ReadyTarget> {
+async function openTarget(startup: ClientStartup, { connection, tools }: Context): Promise<ReadyTarget> {
   const { resource, route } = connection.access
-  const deadline = AbortSignal.any([signal, AbortSignal.timeout(tools.dialTimeoutMs)])
+  const limit = new TimeLimit(connection.signal, tools.dialTimeoutMs, connection.link.stream)
+  const { signal } = limit
   let target: TargetConnection | undefined
   try {
-    const password = await orAbort(tools.credentials.fetchPassword(resource.name, route.account), deadline)
-    target = await dialTarget(resource, deadline)
+    const password = await untilAborted(tools.credentials.fetchPassword(resource.name, route.account), signal)
+    target = await dialTarget(resource, signal)
     const { parameters } = startup
     const { socket, serverEndPoint } = target
     const { random, salted } = tools
     const login = { account: route.account, password, parameters, serverEndPoint, random, salted }
-    const greeting = await logInToTarget(socket, login, deadline)
-    await orAbort(connection.session.markActive(), deadline)
+    const greeting = await logInToTarget(socket, login, signal)
+    await untilAborted(connection.session.markActive(), signal)
     return { ...target, greeting }
   } catch (error) {
     target?.socket.destroy()
-    signal.throwIfAborted()
+    if (!limit.isLate) signal.throwIfAborted()
     if (error instanceof PosternError || error instanceof TargetRefusal) throw error
     // Silence, an end in the middle, or bytes of something that is no PostgreSQL: each is a target that cannot be used.
-    throw isFromTarget(error, deadline) ? new PosternError('target_unreachable', 'no login', { cause: error }) : error
+    throw isFromTarget(error, limit) ? new PosternError('target_unreachable', 'no login', { cause: error }) : error
+  } finally {
+    limit.end()
   }
 }
 
-const isFromTarget = (error: unknown, deadline: AbortSignal): boolean =>
-  deadline.aborted ||
+const isFromTarget = (error: unknown, { isLate }: TimeLimit): boolean =>
+  isLate ||
   error instanceof StreamEndedError ||
   error instanceof PostgresProtocolError ||
   (error instanceof Error && 'syscall' in error)
@@ -301,14 +299,4 @@ function auditOf({ session, connectionId, access, address }: PostgresConnection,
   const { user, loginId, resource, account } = access.route
   const who = { user, login: loginId, session: session.id, connection: connectionId, resource, account, address }
   return { record: (event, detail) => audit.record({ event, ...who, detail }) }
-}
-
-/** The promise, or the signal's reason as soon as that aborts. */
-function orAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason as Error)
-    if (signal.aborted) onAbort()
-    signal.addEventListener('abort', onAbort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
-  })
 }

@@ -5,9 +5,9 @@ import type { AuditEventName } from '../../../shared/audit-api.ts'
 import { PosternError } from '../../../shared/errors.ts'
 import { startStopwatch } from '../../../shared/stopwatch.ts'
 import { linkOf, type Link } from '../../../link/link.ts'
+import { TimeLimit } from '../../../link/time-limit.ts'
 import { WRITE_STALL_MS, watchForStall } from '../../../link/write-stall.ts'
 import type { AuditLog, Engine, EngineConnection, ReportError } from '../../seams.ts'
-import { ClientPatience } from '../../client-patience.ts'
 import { untilAborted } from '../../until-aborted.ts'
 import { connectToTarget } from '../target-socket.ts'
 
@@ -68,7 +68,7 @@ async function reachTarget(
   { access, session, signal, link, log }: EngineConnection,
   { reportError, dialTimeoutMs }: TcpEngineOptions,
 ) {
-  const patience = new ClientPatience(link, signal, dialTimeoutMs)
+  const patience = new TimeLimit(signal, dialTimeoutMs, link.stream)
   let socket: Socket | undefined
   try {
     socket = await connectToTarget(access.resource.address, patience.signal)
