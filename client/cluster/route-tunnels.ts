@@ -1,19 +1,23 @@
 // The tunnels of one gateway: a few TLS connections with its route certificate, over which its connections go as streams without a
 // handshake of their own (link/tunnel). A stream has a tunnel to itself while there are few, so that it can be given the whole
-// connection when it turns out to be bulk, and shares where there are many. Tunnels belong to one published certificate: with the
+// connection when it turns out to be bulk, and shares where there are many or where short ones come and go fast. Tunnels belong to one published certificate: with the
 // next one come new ones, and those that live on are drained (G1). Owned by gateway.ts, called by dial.ts.
 import type { Logger } from 'pino'
 import type { Link } from '../../link/link.ts'
+import { TunnelStream } from '../../link/tunnel/tunnel-stream.ts'
 import { Tunnel, type TunnelSettings } from '../../link/tunnel/tunnel.ts'
 import { PosternError } from '../../shared/errors.ts'
 import { ALPN, type Alpn, type RouteIdentity } from '../../shared/names.ts'
 import type { Cluster } from './address.ts'
 import { dialTurn } from './dial-turns.ts'
 import type { KeyedCertificate } from './keyed-certificate.ts'
+import { BRIEF_BYTES, StreamChurn } from './stream-churn.ts'
 import { connectTls, isWithoutAlpn, unreachable } from './tls.ts'
 
 /** Tunnels that take streams, for one route; more only where these are full. So many connections have one to themselves. */
 const TUNNELS_MAX = 16
+/** Streams on one tunnel where short ones come and go fast; further ones have the next tunnel. */
+const TOGETHER_MAX = 16
 /** For connecting and the handshake of one, in ms. */
 const DIAL_DEADLINE_MS = 15_000
 /** A server that knows no tunnels is asked again after so long: it may have been updated. In ms. */
@@ -26,6 +30,9 @@ export type TunnelSupport = { unsupportedUntilMs: number }
 export const unknownTunnelSupport = (): TunnelSupport => ({ unsupportedUntilMs: 0 })
 
 export type TunnelTarget = { cluster: Cluster; certificate: KeyedCertificate<RouteIdentity> }
+
+/** What a stream of a tunnel has moved, both ways together, in bytes. */
+const movedBy = ({ stream }: Link): number => (stream instanceof TunnelStream ? stream.moved : 0)
 
 /** A stream just opened. */
 export type Opened = { link: Link; tunnel: Tunnel }
@@ -67,7 +74,7 @@ export class RouteTunnels {
     const pool = this.#poolFor(target)
     const tunnel = pool.take() ?? (await pool.waitForOne(signal))
     // Meanwhile others may have taken the last place on it.
-    return tunnel?.isOpen ? { link: tunnel.open(alpn), tunnel } : undefined
+    return tunnel?.isOpen ? { link: pool.openOn(tunnel, alpn), tunnel } : undefined
   }
 
   /** Opens a stream only where a tunnel with this certificate is up: for what waits for nobody. */
@@ -105,6 +112,7 @@ export class RouteTunnels {
     this.#pool = new Pool(target, {
       settings: this.#settings,
       tunnelsMax: this.#tunnelsMax,
+      now: this.#now,
       log: this.#log,
       onUnsupported: () => (this.#support.unsupportedUntilMs = this.#now() + UNSUPPORTED_FOR_MS),
     })
@@ -112,7 +120,13 @@ export class RouteTunnels {
   }
 }
 
-type PoolOptions = { settings: TunnelSettings; tunnelsMax: number; log: Logger; onUnsupported: () => void }
+type PoolOptions = {
+  settings: TunnelSettings
+  tunnelsMax: number
+  now: () => number
+  log: Logger
+  onUnsupported: () => void
+}
 
 /** The tunnels of one certificate. */
 class Pool {
@@ -121,28 +135,47 @@ class Pool {
   readonly #tunnels = new Set<Tunnel>()
   readonly #waiting = new Set<Waiter>()
   readonly #end = new AbortController()
+  readonly #churn: StreamChurn
   #dialing = 0
 
   constructor(target: TunnelTarget, options: PoolOptions) {
     this.target = target
     this.#options = options
+    this.#churn = new StreamChurn(options.now)
+  }
+
+  /** A stream on one of its tunnels that is open. */
+  openOn(tunnel: Tunnel, alpn: Alpn): Link {
+    const link = tunnel.open(alpn)
+    const openedMs = this.#options.now()
+    link.stream.once('close', () => this.#churn.noteEnd(openedMs, movedBy(link)))
+    return link
   }
 
   /** A free one; where there is none and there may be no more, the one with the fewest streams. undefined: wait for one. */
   take(): Tunnel | undefined {
-    const best = this.takeNow()
-    return best?.size === 0 || this.#isFull() ? best : undefined
+    return this.#goodNow() ?? (this.#isFull() ? this.takeNow() : undefined)
+  }
+
+  /** One that has nothing else to do, or is good enough for a stream that is likely to be over at once. */
+  #goodNow(): Tunnel | undefined {
+    if (this.#churn.isHigh)
+      for (const tunnel of this.#tunnels)
+        if (tunnel.isOpen && tunnel.size < TOGETHER_MAX && tunnel.most <= BRIEF_BYTES) return tunnel
+    const least = this.takeNow()
+    return least?.size === 0 ? least : undefined
   }
 
   /** One that is up, the one with the fewest streams. */
   takeNow(): Tunnel | undefined {
     let best: Tunnel | undefined
-    for (const tunnel of this.#open()) if (best === undefined || tunnel.size < best.size) best = tunnel
+    for (const tunnel of this.#tunnels)
+      if (tunnel.isOpen && (best === undefined || tunnel.size < best.size)) best = tunnel
     return best
   }
 
   dialAhead(): void {
-    if (this.takeNow()?.size !== 0 && !this.#isFull()) void this.#dial()
+    if (!this.#goodNow() && !this.#isFull()) void this.#dial()
   }
 
   /** Resolves with one of those that are being dialled; undefined: the server knows no tunnels. */
@@ -171,11 +204,9 @@ class Pool {
   }
 
   #isFull(): boolean {
-    return this.#open().length + this.#dialing >= this.#options.tunnelsMax
-  }
-
-  #open(): Tunnel[] {
-    return [...this.#tunnels].filter((tunnel) => tunnel.isOpen)
+    let open = this.#dialing
+    for (const tunnel of this.#tunnels) if (tunnel.isOpen) open += 1
+    return open >= this.#options.tunnelsMax
   }
 
   async #dial(): Promise<void> {

@@ -106,6 +106,13 @@ export class Tunnel {
     return this.#streams.size
   }
 
+  /** What the busiest stream that lives has moved, both ways together, in bytes. */
+  get most(): number {
+    let most = 0
+    for (const { moved } of this.#streams.values()) most = Math.max(most, moved)
+    return most
+  }
+
   /** Opens a stream for the protocol of that ALPN name; the caller owns its link. @throws Error if it is not open */
   open(alpn: string): Link {
     if (!this.isOpen) throw new Error('this tunnel takes no new streams')
