@@ -1,7 +1,6 @@
 // Link: the duplex byte channel that gateways and engines are given, whatever carries the bytes (a socket, TLS, later a
 // multiplexed tunnel or an agent's stream). Half-close is kept, back-pressure is the stream's.
 import type { Socket } from 'node:net'
-import { finished } from 'node:stream/promises'
 import type { Duplex } from 'node:stream'
 import { carry, counting } from './carry.ts'
 
@@ -35,19 +34,57 @@ export type PumpOutcome = { cause: Error | undefined }
  */
 export type PumpProgress = { forward: number; backward: number }
 
+/** An error that comes while nobody pumps must not end the process; whoever waits on `closed` learns of the end. */
+const noted = (): void => undefined
+
 /**
  * A Link on any Node duplex (TCP or Unix socket, TLS socket). The stream must have been made with `allowHalfOpen`.
  * @param transport the TCP socket below it, if that is another one (TLS)
  */
-export function linkOf(stream: Duplex, transport: Duplex = stream): Link {
-  const closed = new Promise<void>((resolve) => {
-    if (stream.closed) resolve()
-    else stream.once('close', resolve)
-  })
-  // An error that comes while nobody pumps must not end the process; whoever waits on `closed` learns of the end.
-  stream.on('error', () => undefined)
-  let isResetting = false
-  const resetNow = (): void => {
+export const linkOf = (stream: Duplex, transport: Duplex = stream): Link => new StreamLink(stream, transport)
+
+/** A thousand of these lie idle for hours: what each keeps, counts. */
+class StreamLink implements Link {
+  readonly stream: Duplex
+  readonly #transport: Duplex
+  #closed: Promise<void> | undefined
+  #isResetting = false
+
+  constructor(stream: Duplex, transport: Duplex) {
+    this.stream = stream
+    this.#transport = transport
+    stream.on('error', noted)
+  }
+
+  get closed(): Promise<void> {
+    const { stream } = this
+    return (this.#closed ??= stream.closed
+      ? Promise.resolve()
+      : new Promise((resolve) => void stream.once('close', resolve)))
+  }
+
+  pumpTo(other: Link, progress?: PumpProgress, forwardFrom?: Promise<void>): Promise<PumpOutcome> {
+    return pumpBetween(this, other, progress, forwardFrom)
+  }
+
+  destroy(error?: Error): void {
+    if (!this.#isResetting) this.stream.destroy(error)
+  }
+
+  reset(): void {
+    if (this.#isResetting) return
+    if (this.#transport === this.stream) {
+      this.#resetNow()
+      return
+    }
+    this.#isResetting = true
+    // Not inside a callback of TLS, where this may have been called from: taking its transport away there crashes Node 24.
+    setImmediate(() => this.#resetNow())
+  }
+
+  #resetNow(): void {
+    const { stream } = this
+    const transport = this.#transport
     // While a FIN is on its way the system resets nothing, and Node would then never say that the socket is closed.
     const isEnding = stream.writableEnded && !stream.writableFinished
     if (!stream.destroyed && !isEnding) resetTransport(transport)
@@ -55,25 +92,6 @@ export function linkOf(stream: Duplex, transport: Duplex = stream): Link {
     if (transport === stream || isEnding || transport.closed) stream.destroy()
     else transport.once('close', () => stream.destroy())
   }
-  const link: Link = {
-    stream,
-    closed,
-    pumpTo: (other, progress, forwardFrom) => pumpBetween(link, other, progress, forwardFrom),
-    destroy(error) {
-      if (!isResetting) stream.destroy(error)
-    },
-    reset() {
-      if (isResetting) return
-      if (transport === stream) {
-        resetNow()
-        return
-      }
-      isResetting = true
-      // Not inside a callback of TLS, where this may have been called from: taking its transport away there crashes Node 24.
-      setImmediate(resetNow)
-    },
-  }
-  return link
 }
 
 function resetTransport(transport: Duplex): void {
@@ -93,33 +111,46 @@ async function pumpBetween(
   progress: PumpProgress = { forward: 0, backward: 0 },
   forwardFrom?: Promise<void>,
 ): Promise<PumpOutcome> {
-  const there = copyOneWay(a, b, (bytes) => (progress.forward += bytes), forwardFrom)
-  const back = copyOneWay(b, a, (bytes) => (progress.backward += bytes))
-  const [cause, causeBack] = await Promise.all([there, back])
+  const there = (): void => carryIfOpen(a, b, (bytes) => (progress.forward += bytes))
+  if (forwardFrom) void forwardFrom.then(there)
+  else there()
+  carryIfOpen(b, a, (bytes) => (progress.backward += bytes))
+  const cause = await untilOver(a.stream, b.stream)
+  // A broken direction takes the other with it.
+  if (cause) {
+    a.reset()
+    b.reset()
+  }
   a.destroy()
   b.destroy()
   await Promise.all([a.closed, b.closed])
-  return { cause: cause ?? causeBack }
+  return { cause }
 }
 
-/** One direction; resolves with the error that broke it, if one did. A broken direction takes the other with it. */
-async function copyOneWay(
-  from: Link,
-  to: Link,
-  count: (bytes: number) => void,
-  begin?: Promise<void>,
-): Promise<Error | undefined> {
-  const start = (): void => {
-    if (!from.stream.destroyed) carry(from.stream, to.stream, counting(to.stream, count))
-  }
-  if (begin) void begin.then(start)
-  else start()
-  try {
-    await Promise.all([finished(from.stream, { writable: false }), finished(to.stream, { readable: false })])
-    return undefined
-  } catch (error) {
-    from.reset()
-    to.reset()
-    return error as Error
-  }
+function carryIfOpen(from: Link, to: Link, count: (bytes: number) => void): void {
+  if (!from.stream.destroyed) carry(from.stream, to.stream, counting(to.stream, count))
 }
+
+/**
+ * Until both have ended and said everything that was written to them, or one of them breaks; resolves with the error then. Less than
+ * a `finished` of Node for each direction: that keeps some forty objects for a stream.
+ */
+function untilOver(a: Duplex, b: Duplex): Promise<Error | undefined> {
+  return new Promise((resolve) => {
+    const look = (): void => {
+      if (isOver(a) && isOver(b)) resolve(undefined)
+    }
+    const onClose = (): void => {
+      const broken = [a, b].find((stream) => stream.closed && !isOver(stream))
+      if (broken) resolve(broken.errored ?? new Error('the connection was closed before its end'))
+    }
+    for (const stream of [a, b]) {
+      stream.on('end', look).on('finish', look).on('close', onClose).on('error', resolve)
+      // What was closed before says nothing any more.
+      if (stream.closed) process.nextTick(onClose)
+    }
+    process.nextTick(look)
+  })
+}
+
+const isOver = (stream: Duplex): boolean => stream.readableEnded && stream.writableFinished

@@ -17,7 +17,7 @@ import type { Flow, Tap } from './stream-pump.ts'
 import { noteBulkPiece, noteSmallPiece, turnBytes } from './turns.ts'
 
 /** A connection begins with this, and has it again after a silence, in bytes: most carry a few hundred at a time. */
-const FIRST_BYTES = 4 * 1024
+const FIRST_BYTES = 1024
 /** A connection whose buffers never had to be bigger carries little at a time, in bytes: somebody waits for each piece. */
 const SMALL_BYTES = 16 * 1024
 /** Measured, plain to TLS: 64 KiB cost 1.01, 256 KiB 0.68, 1 MiB 0.67 s of CPU for a gigabyte. */

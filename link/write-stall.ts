@@ -1,6 +1,6 @@
 // Notices a peer that stopped reading: the protocols of databases have no keepalive of their own, and the kernel of a stopped
-// process goes on acknowledging (I3). Used by the engines of the server and by gateways, one watch a connection; its timer ends
-// with it. Looks at counters from time to time and touches no stream, so it goes with every pump.
+// process goes on acknowledging (I3). Used by the engines of the server and by gateways, one watch a connection; all of one limit have
+// one timer, which ends with the last. Looks at counters from time to time and touches no stream, so it goes with every pump.
 import type { Duplex } from 'node:stream'
 import type { PumpProgress } from './link.ts'
 
@@ -31,31 +31,89 @@ const LOOKS = 4
  * the pump's count changes.
  * @returns what stops it; idempotent
  */
-export function watchForStall({ near, far, progress, stallMs, onStalled }: WriteStallOptions): () => void {
-  const sides = [
-    { side: 'near', stream: near, moved: () => progress.backward, ...NOTHING_SEEN },
-    { side: 'far', stream: far, moved: () => progress.forward, ...NOTHING_SEEN },
-  ] satisfies { side: StalledSide; [more: string]: unknown }[]
-
-  const look = (): void => {
-    for (const one of sides) {
-      const waiting = one.stream.writableLength
-      const moved = one.moved()
-      // Looks are counted instead of time: after a sleep of this machine or process the peer gets its whole time again.
-      const isStill = waiting > 0 && waiting === one.waiting && moved === one.movedBefore
-      one.stillLooks = isStill ? one.stillLooks + 1 : 0
-      one.waiting = waiting
-      one.movedBefore = moved
-      if (one.stillLooks < LOOKS) continue
-      stop()
-      onStalled(one.side)
-      return
-    }
-  }
-  const timer = setInterval(look, Math.ceil(stallMs / LOOKS))
-  timer.unref()
-  const stop = (): void => clearInterval(timer)
-  return stop
+export function watchForStall(options: WriteStallOptions): () => void {
+  const round = roundOf(Math.ceil(options.stallMs / LOOKS))
+  const watch = new Watch(options, () => round.leave(watch))
+  round.join(watch)
+  return watch.stop
 }
 
-const NOTHING_SEEN = { waiting: 0, movedBefore: 0, stillLooks: 0 }
+/** What a look at one side saw. */
+class Side {
+  readonly #stream: Pick<Duplex, 'writableLength'>
+  #waiting = 0
+  #moved = 0
+  #stillLooks = 0
+
+  constructor(stream: Pick<Duplex, 'writableLength'>) {
+    this.#stream = stream
+  }
+
+  /** @param moved what the pump has counted towards it, in bytes. @returns whether it has taken nothing for the whole limit */
+  isStalled(moved: number): boolean {
+    const waiting = this.#stream.writableLength
+    // Looks are counted instead of time: after a sleep of this machine or process the peer gets its whole time again.
+    const isStill = waiting > 0 && waiting === this.#waiting && moved === this.#moved
+    this.#stillLooks = isStill ? this.#stillLooks + 1 : 0
+    this.#waiting = waiting
+    this.#moved = moved
+    return this.#stillLooks >= LOOKS
+  }
+}
+
+class Watch {
+  readonly #near: Side
+  readonly #far: Side
+  readonly #progress: Readonly<PumpProgress>
+  readonly #onStalled: WriteStallOptions['onStalled']
+  readonly stop: () => void
+
+  constructor({ near, far, progress, onStalled }: WriteStallOptions, stop: () => void) {
+    this.#near = new Side(near)
+    this.#far = new Side(far)
+    this.#progress = progress
+    this.#onStalled = onStalled
+    this.stop = stop
+  }
+
+  look(): void {
+    const { forward, backward } = this.#progress
+    const stalled = this.#near.isStalled(backward) ? 'near' : this.#far.isStalled(forward) ? 'far' : undefined
+    if (!stalled) return
+    this.stop()
+    this.#onStalled(stalled)
+  }
+}
+
+/** The watches that look equally often. */
+class Round {
+  readonly #everyMs: number
+  readonly #watches = new Set<Watch>()
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(everyMs: number) {
+    this.#everyMs = everyMs
+  }
+
+  join(watch: Watch): void {
+    this.#watches.add(watch)
+    this.#timer ??= setInterval(() => {
+      for (const each of this.#watches) each.look()
+    }, this.#everyMs).unref()
+  }
+
+  leave(watch: Watch): void {
+    if (!this.#watches.delete(watch) || this.#watches.size > 0) return
+    clearInterval(this.#timer)
+    this.#timer = undefined
+    rounds.delete(this.#everyMs)
+  }
+}
+
+const rounds = new Map<number, Round>()
+
+function roundOf(everyMs: number): Round {
+  const round = rounds.get(everyMs) ?? new Round(everyMs)
+  rounds.set(everyMs, round)
+  return round
+}

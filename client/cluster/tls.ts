@@ -67,6 +67,9 @@ export async function connectTls(options: TlsOptions): Promise<TlsConnection> {
   return { socket, transport }
 }
 
+/** Errors that follow must not end the process; whoever uses the socket learns of its end. One for all: it keeps nothing of a dial. */
+const noted = (): void => undefined
+
 /** Resolves on `event`; otherwise destroys the socket and rejects with what happened to it, in words. */
 function opened(
   socket: Socket,
@@ -78,8 +81,7 @@ function opened(
     const settle = (act: () => void) => {
       signal.removeEventListener('abort', onAbort)
       socket.off(event, onOpen).off('error', onError).off('close', onClose)
-      // Errors that follow must not end the process; whoever uses the socket learns of its end.
-      socket.on('error', () => undefined)
+      socket.on('error', noted)
       act()
     }
     const fail = (error: Error) =>

@@ -56,20 +56,40 @@ export type ConnectionContext = {
 /** For a cancel request, all in all, in ms. */
 const CANCEL_DEADLINE_MS = 10_000
 
+/** Errors are looked at where they matter; without a listener one would end the process. */
+const noted = (): void => undefined
+
 /** Serves one connection. Resolves when it is over and everything is released; never rejects. */
 export async function carryConnection(socket: Socket, context: ConnectionContext): Promise<void> {
-  // Errors are looked at where they matter; without a listener one would end the process.
-  socket.on('error', () => undefined)
-  const { log, signal } = context
-  let limit: TimeLimit | undefined
+  socket.on('error', noted)
+  const { log } = context
   try {
-    const verdict = await context.checkLocalUser(socket)
-    const entrance = entranceFor(verdict, context.checkPassword !== undefined)
-    if (entrance === 'nobody') {
-      log.info('client had gone before it was known whose it was')
-      return
-    }
-    limit = new TimeLimit(signal, context.openingDeadlineMs)
+    const opening = await admit(socket, context)
+    if (opening) await carrySession(socket, opening, context)
+  } catch (error) {
+    if (error instanceof StreamEndedError || socket.destroyed) log.debug('client went away before it said anything')
+    else log.info({ err: error }, 'the client did not say what it wants')
+  } finally {
+    socket.destroy()
+  }
+}
+
+// What follows waits in functions of its own, each over before the next begins: a connection may lie idle for hours, and what its
+// beginning needed would lie there with it.
+
+type SessionOpening = Extract<Opening, { kind: 'session' }>
+
+/** What a client wants that is let in; undefined: it was answered, and is over. Rejects where it did not say what it wants. */
+async function admit(socket: Socket, context: ConnectionContext): Promise<SessionOpening | undefined> {
+  const { log, signal } = context
+  const verdict = await context.checkLocalUser(socket)
+  const entrance = entranceFor(verdict, context.checkPassword !== undefined)
+  if (entrance === 'nobody') {
+    log.info('client had gone before it was known whose it was')
+    return undefined
+  }
+  const limit = new TimeLimit(signal, context.openingDeadlineMs)
+  try {
     const bound = limit.signal
     const opening = await context.protocol.readOpening(socket, { signal: bound, isPersonNeeded: !context.isReady() })
     if (opening.kind === 'garbage') {
@@ -84,41 +104,43 @@ export async function carryConnection(socket: Socket, context: ConnectionContext
       log.warn('connection with a wrong gateway password refused')
       context.onWrongPassword()
       await refuse(socket, wrongPassword(), context)
-    } else {
-      limit.end()
-      await carrySession(socket, opening, context)
-    }
-  } catch (error) {
-    if (error instanceof StreamEndedError || socket.destroyed) log.debug('client went away before it said anything')
-    else log.info({ err: error }, 'the client did not say what it wants')
+    } else return opening
+    return undefined
   } finally {
-    limit?.end()
-    socket.destroy()
+    limit.end()
   }
 }
 
-async function carrySession(
+/** The way that the server has opened for it, and what the client said until then; undefined: it has gone, or was refused. */
+async function dialHeld(
   socket: Socket,
-  opening: Extract<Opening, { kind: 'session' }>,
+  opening: SessionOpening,
   context: ConnectionContext,
-): Promise<void> {
+): Promise<(DialedRoute & { said: Buffer }) | undefined> {
   const { log, signal, protocol } = context
   const held = holdClient(socket, protocol.isEndAHangUp, signal)
-  let dialed: DialedRoute
   try {
-    dialed = await dialWithGoodCertificate(context, context.wantingFor(opening.client), held.signal)
+    const dialed = await dialWithGoodCertificate(context, context.wantingFor(opening.client), held.signal)
+    // Together at most what is held; the pump goes on from there, with a FIN that came meanwhile too.
+    return { ...dialed, said: Buffer.concat([opening.bytes, held.release()]) }
   } catch (error) {
     held.release()
     if (error instanceof ClientGoneError) {
       log.info('client hung up while it waited')
-      return
+      return undefined
     }
     log.info({ err: error }, 'connection refused')
     if (!signal.aborted && error instanceof Error) context.onOutcome(error)
     await refuse(socket, error, context)
-    return
+    return undefined
   }
-  const { sessionId, link } = dialed
+}
+
+async function carrySession(socket: Socket, opening: SessionOpening, context: ConnectionContext): Promise<void> {
+  const { log, signal } = context
+  const dialed = await dialHeld(socket, opening, context)
+  if (!dialed) return
+  const { sessionId, link, said } = dialed
   log.info({ session: sessionId }, 'connected')
   context.onOutcome(undefined)
   const here = linkOf(socket)
@@ -137,8 +159,6 @@ async function carrySession(
     },
   })
   try {
-    // Together at most what is held; the pump goes on from there, with a FIN that came meanwhile too.
-    const said = Buffer.concat([opening.bytes, held.release()])
     if (signal.aborted) breakOff()
     const screened = opening.screen && screen(opening.screen)
     if (!screened && said.length > 0) link.stream.write(said)
