@@ -294,7 +294,7 @@ export class Tunnel {
     this.#heartbeat.stop()
     clearTimeout(this.#idleTimer)
     stream.goRaw()
-    if (stream.isEndSent) this.#socket.end()
+    if (stream.isEndSent) this.#turns.end()
     else if (this.#socket instanceof Socket) stream.bareWrites(this.#socket)
   }
 
@@ -303,6 +303,7 @@ export class Tunnel {
   #begin(id: number): TunnelStream {
     const stream = new TunnelStream(id, {
       wantTurn: (wanting) => this.#turns.add(wanting),
+      sendNow: (sending, piece) => this.#turns.sendNow(sending, piece),
       grant: ({ id }, bytes) => {
         if (this.#streams.has(id)) this.#turns.send(encodeCredit(id, bytes))
       },
@@ -350,7 +351,7 @@ export class Tunnel {
     this.#isDraining = true
     this.#heartbeat.stop()
     clearTimeout(this.#idleTimer)
-    this.#socket.end()
+    this.#turns.end()
     const late = setTimeout(() => this.#carrier.destroy(), CLOSE_TIMEOUT_MS)
     late.unref()
     void this.#carrier.closed.then(() => clearTimeout(late))
