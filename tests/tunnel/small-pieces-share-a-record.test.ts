@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
 import { encodeCredit, FRAME, FrameReader } from '../../link/tunnel/frames.ts'
 import { Tunnel } from '../../link/tunnel/tunnel.ts'
-import { STREAM_WINDOW_BYTES, type TunnelStream } from '../../link/tunnel/tunnel-stream.ts'
+import { STREAM_WINDOW_BYTES, TunnelStream } from '../../link/tunnel/tunnel-stream.ts'
 import { CALM } from '../support/tunnel-pair.ts'
 
 /** A connection whose other end is this test: it counts what is written, and puts together what each stream said. */
@@ -50,7 +50,9 @@ async function newTunnel(count: number): Promise<{ wire: Wire; streams: TunnelSt
   const wire = new Wire()
   const tunnel = new Tunnel({ socket: wire, transport: wire, settings: { ...CALM, rawFromBytes: Infinity } })
   opened.push(tunnel)
-  const streams = Array.from({ length: count }, () => tunnel.open('a').stream as TunnelStream)
+  const streams = Array.from({ length: count }, () => tunnel.open('a').stream).filter(
+    (one) => one instanceof TunnelStream,
+  )
   await turns()
   wire.writes = 0
   return { wire, streams }
