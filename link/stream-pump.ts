@@ -23,8 +23,16 @@ export interface Flow {
   drop(): void
 }
 
+/** A stream that takes a small piece at once, past its queue; false: it is to be written. */
+interface EagerStream extends Duplex {
+  sendNow(piece: Buffer): boolean
+}
+
+const isEager = (stream: Duplex): stream is EagerStream => 'sendNow' in stream
+
 /** Carries everything from `from` to `to` by its events, with back-pressure. `stop` leaves both as they were before. */
 export function carryStreamed(from: Duplex, to: Duplex, tap: Tap): Flow & { stop: () => void } {
+  const eager = isEager(to) ? to : undefined
   let isHeld = false
   let isDropping = false
   let isFull = false
@@ -40,7 +48,7 @@ export function carryStreamed(from: Duplex, to: Duplex, tap: Tap): Flow & { stop
     else noteBulkPiece()
     if (isDropping) return
     const piece = tap.pass(chunk)
-    if (piece.length === 0 || to.write(piece) || isDropped()) return
+    if (piece.length === 0 || eager?.sendNow(piece) || to.write(piece) || isDropped()) return
     isFull = true
     from.pause()
   }

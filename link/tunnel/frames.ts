@@ -52,9 +52,14 @@ export class TunnelProtocolError extends Error {
 /** The header of a frame, alone or with room for its payload behind it. */
 export function frameHeader(type: FrameType, stream: number, length: number, room = 0): Buffer {
   const header = Buffer.allocUnsafe(FRAME_HEADER_BYTES + room)
-  header.writeUInt32BE(type * 0x1000000 + length, 0)
-  header.writeUInt32BE(stream, 4)
+  writeFrameHeader(header, 0, type, stream, length)
   return header
+}
+
+/** The same into memory that is there. */
+export function writeFrameHeader(into: Buffer, at: number, type: FrameType, stream: number, length: number): void {
+  into.writeUInt32BE(type * 0x1000000 + length, at)
+  into.writeUInt32BE(stream, at + 4)
 }
 
 /** A whole frame in one piece. */
@@ -106,7 +111,8 @@ export class FrameReader {
       if (this.#headerHas < FRAME_HEADER_BYTES) at = this.#takeHeader(bytes, at)
       else at = this.#takePayload(bytes, at)
     }
-    return at === 0 ? bytes : bytes.subarray(at)
+    if (at === 0) return bytes
+    return at === bytes.length ? NOTHING : bytes.subarray(at)
   }
 
   #takeHeader(bytes: Buffer, from: number): number {

@@ -24,6 +24,8 @@ const WRITER_BUFFER_BYTES = 128 * 1024
 export type StreamOwner = {
   /** There is something to send, or the end. */
   wantTurn(stream: TunnelStream): void
+  /** Sends a small piece past the queue, if it can; see frame-turns.ts. */
+  sendNow(stream: TunnelStream, piece: Buffer): boolean
   /** The reader has taken so many bytes. */
   grant(stream: TunnelStream, bytes: number): void
   /** The reader of a stream that came as it is (raw) takes more. */
@@ -88,9 +90,7 @@ export class TunnelStream extends Duplex implements CoveringStream {
     const [first] = this.#outgoing
     if (first === undefined) return undefined
     const size = this.#isRaw ? first.length : Math.min(first.length, atMost, this.#room(isShared))
-    this.#credit -= size
-    this.#timed ??= { missing: STREAM_WINDOW_BYTES - this.#credit, sentMs: performance.now() }
-    this.moved += size
+    this.#noteTaken(size)
     if (size < first.length) {
       this.#outgoing[0] = first.subarray(size)
       return first.subarray(0, size)
@@ -102,6 +102,27 @@ export class TunnelStream extends Duplex implements CoveringStream {
       written?.()
     }
     return first
+  }
+
+  /** Like `write` for a small piece that nothing is in front of, but without a queue: whoever carries bytes asks here first. */
+  sendNow(piece: Buffer): boolean {
+    return this.#owner.sendNow(this, piece)
+  }
+
+  /** Takes the place of so many bytes that never were in the queue. @returns false, with nothing done, where they belong there */
+  takeDirectly(bytes: number, isShared: boolean): boolean {
+    // Whatever is not as usual is for the queue, which knows what to do.
+    if (this.#isRaw || this.#isStopped || this.#isEndSent || this.destroyed || this.writableEnded) return false
+    if (this.writableLength > 0 || this.#outgoing.length > 0 || bytes === 0 || bytes > this.#room(isShared))
+      return false
+    this.#noteTaken(bytes)
+    return true
+  }
+
+  #noteTaken(bytes: number): void {
+    this.#credit -= bytes
+    this.#timed ??= { missing: STREAM_WINDOW_BYTES - this.#credit, sentMs: performance.now() }
+    this.moved += bytes
   }
 
   /** How much may be sent now, in bytes. */
@@ -203,6 +224,12 @@ export class TunnelStream extends Duplex implements CoveringStream {
       this.#ungranted += bytes.length
       if (this.#ungranted > STREAM_WINDOW_BYTES)
         throw new TunnelProtocolError(`more of stream ${this.id} than its window`)
+    }
+    // What `push` does for a reader that has taken everything and wants more, without all that it asks for each piece.
+    if (!this.#isRaw && this.readableFlowing && this.readableLength === 0 && !this.destroyed) {
+      this.emit('data', bytes)
+      this._read()
+      return true
     }
     return this.push(bytes)
   }

@@ -306,7 +306,7 @@ export class Tunnel {
     this.#heartbeat.stop()
     clearTimeout(this.#idleTimer)
     stream.goRaw()
-    if (stream.isEndSent) this.#socket.end()
+    if (stream.isEndSent) this.#turns.end()
     else if (this.#socket instanceof Socket) stream.bareWrites(this.#socket)
   }
 
@@ -315,6 +315,7 @@ export class Tunnel {
   #begin(id: number): TunnelStream {
     const stream = new TunnelStream(id, {
       wantTurn: (wanting) => this.#turns.add(wanting),
+      sendNow: (sending, piece) => this.#turns.sendNow(sending, piece),
       grant: ({ id }, bytes) => {
         if (this.#streams.has(id)) this.#turns.send(encodeCredit(id, bytes))
       },
@@ -362,7 +363,7 @@ export class Tunnel {
     this.#isDraining = true
     this.#heartbeat.stop()
     clearTimeout(this.#idleTimer)
-    this.#socket.end()
+    this.#turns.end()
     const late = setTimeout(() => this.#carrier.destroy(), CLOSE_TIMEOUT_MS)
     late.unref()
     void this.#carrier.closed.then(() => clearTimeout(late))
