@@ -108,6 +108,8 @@ export type EndedSession = Pick<Route, 'loginId' | 'resource' | 'account'> & {
   reason: SessionEndReason
   /** Who ended it, where a person did. */
   by?: string | null
+  /** What the reason alone does not say: which limit, and whose. */
+  why?: string | null
 }
 
 /** A session that has its row, as its person is told of it. */
@@ -155,8 +157,12 @@ export type RoleLimit = { most: number; role: string }
 export type SessionLimits = {
   /** From its start, in ms. */
   maxDurationMs: number | null
+  /** The role that says so; null: the server's own setting. */
+  maxDurationRole: string | null
   /** Without a byte in either direction on any of its connections, in ms (I2). */
   idleTimeoutMs: number | null
+  /** As of the duration. */
+  idleTimeoutRole: string | null
   /** Of the person at once, through the role that is named. */
   maxSessions: RoleLimit | null
   /** Of the session at once. */
