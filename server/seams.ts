@@ -98,8 +98,9 @@ export interface SessionControl {
   /**
    * The core of a login answers no more, or does again: its sessions become inactive, or what they were (I3).
    * @param silentSince when it was heard last; null: it is there
+   * @param graceMs so long it may still give a sign; without it, it was asked and has not answered
    */
-  noteCore(loginId: string, silentSince: Date | null): void
+  noteCore(loginId: string, silentSince: Date | null, graceMs?: number): void
 }
 
 /** A session that has its ended record, as its person is told of it. */
