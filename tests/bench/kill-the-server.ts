@@ -17,9 +17,12 @@ const { values } = parseArgs({
 const crashes = await CrashRounds.start(seededRandom(Number(values.seed)))
 try {
   while (crashes.rounds < Number(values.rounds)) {
+    const before = crashes.problems.length
     await crashes.round()
-    if (!values.json && crashes.rounds % 10 === 0)
-      console.log(`${crashes.rounds} rounds, ${crashes.problems.length} problems`)
+    if (values.json) continue
+    // At once: what goes wrong later must not take it along.
+    for (const problem of crashes.problems.slice(before)) console.log(problem)
+    if (crashes.rounds % 10 === 0) console.log(`${crashes.rounds} rounds, ${crashes.problems.length} problems`)
   }
 } finally {
   await crashes.close()
@@ -37,6 +40,5 @@ else {
     'back after, max ms': backMs.max,
   })
   console.table(acknowledged)
-  for (const problem of problems) console.log(problem)
 }
 process.exitCode = problems.length > 0 ? 1 : 0
