@@ -61,7 +61,7 @@ export function sessionFacts(session: SessionView, now: number): string {
   const left = (at: string): string => `in ${formatDuration(Date.parse(at) - now)}`
   const facts: [string, string | null][] = [
     ['Session', session.id],
-    ['State', isOver ? `ended ${session.endedAt ?? ''}: ${howEnded(session)}` : stateOf(session)],
+    ['State', isOver ? `ended ${session.endedAt ?? ''}: ${whyEnded(session)}` : stateOf(session)],
     [
       'Inactive',
       session.inactiveSince === null
@@ -134,6 +134,10 @@ const stateOf = ({ state, inactiveSince }: SessionView): string => (inactiveSinc
 export const howEnded = ({ endReason, endedBy }: SessionView): string =>
   `${endReason ?? 'unknown'}${endedBy === null ? '' : ` by ${endedBy}`}`
 
+/** With which limit it was, if it was one: `idle: nothing has moved on it for 15m, …`. */
+export const whyEnded = (session: SessionView): string =>
+  session.endWhy === null ? howEnded(session) : `${howEnded(session)}: ${printable(session.endWhy)}`
+
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB']
 function formatBytes(bytes: number): string {
   let [size, step] = [bytes, 0]
@@ -141,6 +145,6 @@ function formatBytes(bytes: number): string {
   return `${step === 0 || size >= 99.5 ? Math.round(size) : size.toFixed(1)} ${UNITS[step] ?? 'B'}`
 }
 
-/** Statements come from outside: their control characters must not reach the terminal. */
+/** Texts come from outside: their control characters must not reach the terminal. */
 // eslint-disable-next-line no-control-regex -- the point is to find them
 const printable = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd')

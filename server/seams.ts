@@ -98,8 +98,9 @@ export interface SessionControl {
   /**
    * The core of a login answers no more, or does again: its sessions become inactive, or what they were (I3).
    * @param silentSince when it was heard last; null: it is there
+   * @param graceMs so long it may still give a sign; without it, it was asked and has not answered
    */
-  noteCore(loginId: string, silentSince: Date | null): void
+  noteCore(loginId: string, silentSince: Date | null, graceMs?: number): void
 }
 
 /** A session that has its ended record, as its person is told of it. */
@@ -108,6 +109,8 @@ export type EndedSession = Pick<Route, 'loginId' | 'resource' | 'account'> & {
   reason: SessionEndReason
   /** Who ended it, where a person did. */
   by?: string | null
+  /** What the reason alone does not say: which limit, and whose. */
+  why?: string | null
 }
 
 /** A session that has its row, as its person is told of it. */
@@ -155,8 +158,12 @@ export type RoleLimit = { most: number; role: string }
 export type SessionLimits = {
   /** From its start, in ms. */
   maxDurationMs: number | null
+  /** The role that says so; null: the server's own setting. */
+  maxDurationRole: string | null
   /** Without a byte in either direction on any of its connections, in ms (I2). */
   idleTimeoutMs: number | null
+  /** As of the duration. */
+  idleTimeoutRole: string | null
   /** Of the person at once, through the role that is named. */
   maxSessions: RoleLimit | null
   /** Of the session at once. */

@@ -19,6 +19,7 @@ import { createCaRotation } from './ca/rotation.ts'
 import type { ServerTls } from './ca/server-tls.ts'
 import type { ServerConfig } from './config.ts'
 import { createControlStreams } from './control/hub.ts'
+import { createSilentTunnels } from './control/silent-tunnels.ts'
 import type { ControlTimings } from './control/stream.ts'
 import { createPostgresEngine } from './engines/postgres/engine.ts'
 import { createTcpEngine } from './engines/tcp/engine.ts'
@@ -29,6 +30,7 @@ import { openOperationsPort } from './operations/operations-port.ts'
 import { createReportError } from './report-error.ts'
 import { openPublicPort, type PortIdentity } from './router/public-port.ts'
 import { linkOf } from '../link/link.ts'
+import type { TunnelSettings } from '../link/tunnel/tunnel.ts'
 import { serveRouteConnection, type RoutePeer } from './router/route-connection.ts'
 import { serveRouteTunnel } from './router/route-tunnel.ts'
 import type { Clock } from './seams.ts'
@@ -74,6 +76,8 @@ export type StartOptions = {
   onTakenOver?: (why: string) => void
   /** Of the control streams; tests shorten them. */
   controlTimings?: ControlTimings
+  /** Of the tunnels; tests shorten them. */
+  tunnels?: TunnelSettings
 }
 
 /**
@@ -97,7 +101,7 @@ export async function startServer(config: ServerConfig, options: StartOptions): 
 /** Puts the parts together; whatever was opened is closed again if one of them fails. */
 async function open(
   config: ServerConfig,
-  { now, version, openAudit = createAuditLog, controlTimings, onTakenOver = () => undefined }: StartOptions,
+  { now, version, openAudit = createAuditLog, controlTimings, tunnels, onTakenOver = () => undefined }: StartOptions,
   log: Logger,
   closeLog: () => void,
 ): Promise<RunningServer> {
@@ -204,6 +208,7 @@ async function open(
     }).finally(() => running.delete(served))
     running.add(served)
   }
+  const onSilent = createSilentTunnels({ access, sessions, streams: control, now, log })
   const port = await openPublicPort({
     ...config.listen,
     ...portIdentity(await authority.serverTls(config.serverNames), authority),
@@ -215,7 +220,10 @@ async function open(
         return
       }
       if (alpn === ALPN.tunnel) {
-        void serveRouteTunnel({ socket, transport }, { serve: serveRoute, draining: draining.signal, log })
+        void serveRouteTunnel(
+          { socket, transport },
+          { serve: serveRoute, onSilent, draining: draining.signal, log, ...(tunnels ? { settings: tunnels } : {}) },
+        )
         return
       }
       const address = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`

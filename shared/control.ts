@@ -49,6 +49,8 @@ export const ControlMessage = z.discriminatedUnion('type', [
     reason: z.string().max(100),
     /** Who ended it, where a person did; older servers do not say it. */
     by: z.string().max(100).nullable().optional(),
+    /** What the reason alone does not say: which limit, and whose. */
+    why: z.string().max(500).nullable().optional(),
   }),
   /** Sessions of others began or ended, for a login that looks at everyone's: ask again. At most once a second. */
   message('sessions.changed', {}),

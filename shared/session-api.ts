@@ -40,6 +40,8 @@ export const SessionView = z.object({
   endReason: z.string().nullable(),
   /** Who ended it, where a person did. */
   endedBy: z.string().nullable(),
+  /** What the reason alone does not say, as a part of a sentence: which limit, and whose. Older servers do not say it. */
+  endWhy: z.string().nullable().default(null),
   /** That are open now. */
   connections: Count,
   /** That there were. */

@@ -6,7 +6,7 @@ import type { EventPayload } from '../../shared/rpc.ts'
 import type { SessionView } from '../../shared/session-api.ts'
 import type { Context } from '../context.ts'
 import { asSentence } from '../sentence.ts'
-import { howEnded, nameOf, sessionTable, shortId } from '../session-table.ts'
+import { nameOf, sessionTable, shortId, whyEnded } from '../session-table.ts'
 import { orInterrupted } from '../with-core.ts'
 import { filterOf, type SessionFilter } from './sessions.ts'
 
@@ -154,7 +154,7 @@ function plainLines({ terminal }: Context): Display {
         told.set(session.id, session.state)
         if (before === undefined && session.state !== 'ended') line(session.startedAt, 'live', session)
         if (before !== 'ended' && session.state === 'ended')
-          line(session.endedAt ?? session.startedAt, 'ended', session, `  ${howEnded(session)}`)
+          line(session.endedAt ?? session.startedAt, 'ended', session, `  ${whyEnded(session)}`)
       }
     },
     coreLost: () => void terminal.stderr.write('postern: The core has ended unexpectedly; starting it again.\n'),

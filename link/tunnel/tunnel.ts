@@ -19,6 +19,11 @@ const CLOSE_TIMEOUT_MS = 2000
 /** An ALPN name as it may stand in OPEN. */
 const ALPN_NAME = /^[a-z0-9][a-z0-9./_-]*$/
 
+/** What a tunnel is over by whose other end answers no more. */
+export class TunnelSilent extends Error {
+  override readonly name = 'TunnelSilent'
+}
+
 export type TunnelSettings = {
   /** Without a stream for so long it closes. */
   idleMs: number
@@ -82,7 +87,7 @@ export class Tunnel {
       everyMs: settings.pingEveryMs,
       answerWithinMs: settings.pongWithinMs,
       ask: () => this.#turns.send(encodeFrame(FRAME.ping, 0)),
-      onSilent: () => this.destroy(new Error('the other end of the tunnel does not answer')),
+      onSilent: () => this.destroy(new TunnelSilent('the other end of the tunnel does not answer')),
     })
     socket.on('data', this.#onBytes)
     socket.on('end', () => this.#onEnd())

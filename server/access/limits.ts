@@ -12,23 +12,38 @@ export const DEFAULT_LIMITS: LimitDefaults = { maxDurationMs: null, idleTimeoutM
 
 /** @param roles that allow the route; at least one */
 export function limitsOf(roles: readonly RoleSpec[], defaults: LimitDefaults): Omit<SessionLimits, 'until'> {
+  const duration = longest(roles, (limits) => limits?.maxSessionDuration, defaults.maxDurationMs)
+  const idle = longest(roles, (limits) => limits?.idleTimeout, defaults.idleTimeoutMs)
   return {
-    maxDurationMs: longest(roles.map(({ limits }) => durationMs(limits?.maxSessionDuration, defaults.maxDurationMs))),
-    idleTimeoutMs: longest(roles.map(({ limits }) => durationMs(limits?.idleTimeout, defaults.idleTimeoutMs))),
+    maxDurationMs: duration.ms,
+    maxDurationRole: duration.role,
+    idleTimeoutMs: idle.ms,
+    idleTimeoutRole: idle.role,
     maxSessions: most(roles, (limits) => limits?.maxSessions),
     maxConnections: most(roles, (limits) => limits?.maxConnections),
     roles: roles.map(({ name }) => name),
   }
 }
 
-function durationMs(text: string | undefined, fallback: number | null): number | null {
-  if (text === undefined) return fallback
-  return text === 'none' ? null : (parseDuration(text) ?? fallback)
-}
+/** A limit of time, and the role that says it; null where none does. */
+type TimeLimit = { ms: number | null; role: string | null }
 
-/** No limit (null) beats all. */
-const longest = (durations: readonly (number | null)[]): number | null =>
-  durations.reduce((longer, ms) => (longer === null || ms === null ? null : Math.max(longer, ms)), 0)
+/** No limit (null) beats all; a role that does not say it has the server's. */
+function longest(
+  roles: readonly RoleSpec[],
+  read: (limits: RoleSpec['limits']) => string | undefined,
+  fallback: number | null,
+): TimeLimit {
+  let found: TimeLimit | null = null
+  for (const { name, limits } of roles) {
+    const text = read(limits)
+    const ms = text === undefined ? fallback : text === 'none' ? null : (parseDuration(text) ?? fallback)
+    const limit = { ms, role: text === undefined ? null : name }
+    if (ms === null) return limit
+    if (found === null || found.ms === null || ms > found.ms) found = limit
+  }
+  return found ?? { ms: fallback, role: null }
+}
 
 /** A role that does not say it has no such limit. */
 function most(roles: readonly RoleSpec[], read: (limits: RoleSpec['limits']) => number | undefined): RoleLimit | null {

@@ -25,6 +25,8 @@ export interface ControlStreams extends ControlHub {
   register(stream: RegisteredStream): () => void
   /** Whether it is the one that its login has, and no other took its place. */
   isCurrent(stream: RegisteredStream): boolean
+  /** Whether this login has one. */
+  has(loginId: string): boolean
   /** How many are open. */
   readonly size: number
   /** Says goodbye to all (1001); resolves when they are closed. */
@@ -106,6 +108,8 @@ export function createControlStreams({ limits, log }: { limits: ControlLimits; l
         forget(stream.loginId)
       }
     },
+
+    has: (loginId) => byLogin.has(loginId),
 
     isCurrent: (stream) => byLogin.get(stream.loginId) === stream,
 

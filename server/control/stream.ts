@@ -20,6 +20,8 @@ const EXPIRY_LOOK_MAX_MS = 60_000
 /** RFC 6455, 7.4.1: the server goes away, or something failed in it. */
 const GOING_AWAY = 1001
 const INTERNAL_ERROR = 1011
+/** The same: no close frame came. */
+const NO_GOODBYE = 1006
 /** How long a peer may take to answer the closing handshake, in ms. */
 const CLOSE_GRACE_MS = 2000
 
@@ -38,13 +40,24 @@ export type StreamOptions = {
   now: Clock
   /** The client answered no ping in time; it was heard last at `since`. */
   onSilent: (since: Date) => void
+  /** Its connection is gone without a goodbye; it was heard last at `since`. Not after onSilent. */
+  onBroken: (since: Date) => void
   log: Logger
 }
 
 const CODES = { ...CONTROL_CLOSE, stopping: GOING_AWAY, failed: INTERNAL_ERROR }
 
 /** Takes the socket over and says hello. */
-export function openStream({ socket, who, version, timings, now, onSilent, log }: StreamOptions): RegisteredStream {
+export function openStream({
+  socket,
+  who,
+  version,
+  timings,
+  now,
+  onSilent,
+  onBroken,
+  log,
+}: StreamOptions): RegisteredStream {
   const { promise: closed, resolve } = Promise.withResolvers<undefined>()
   const time = (): string => now().toISOString()
   let grace: NodeJS.Timeout | undefined
@@ -66,11 +79,13 @@ export function openStream({ socket, who, version, timings, now, onSilent, log }
   }
 
   let heardAt = now()
+  let isSilent = false
   const heartbeat = startHeartbeat({
     everyMs: timings.pingEveryMs,
     answerWithinMs: timings.answerWithinMs,
     ask: () => socket.ping(),
     onSilent: () => {
+      isSilent = true
       drop('no answer to a ping')
       onSilent(heardAt)
     },
@@ -105,6 +120,8 @@ export function openStream({ socket, who, version, timings, now, onSilent, log }
     clearTimeout(expiry)
     clearTimeout(grace)
     log.debug({ code }, 'control stream closed')
+    // `grace`: this side has said goodbye, and the answer to that is missing, no more.
+    if (code === NO_GOODBYE && !isSilent && grace === undefined) onBroken(heardAt)
     resolve(undefined)
   })
   send({ type: 'hello', serverTime: time(), version, loginEndsAt: who.loginEndsAt.toISOString() })

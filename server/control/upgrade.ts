@@ -41,6 +41,8 @@ export function createControlUpgrade(options: {
   stopping: AbortSignal
 }): ControlUpgrade {
   const { parts, streams, timings = CONTROL_TIMINGS, stopping } = options
+  /** A core that runs is back by then, as one that is stopped would be noticed by then (I3). */
+  const backWithinMs = timings.pingEveryMs + timings.answerWithinMs
   const webSockets = new WebSocketServer({
     noServer: true,
     clientTracking: false,
@@ -72,6 +74,9 @@ export function createControlUpgrade(options: {
           // One whose place was taken says nothing about the core, which has a stream that answers.
           onSilent: (since) => {
             if (streams.isCurrent(stream)) parts.sessions.noteCore(who.loginId, since)
+          },
+          onBroken: (since) => {
+            if (streams.isCurrent(stream)) parts.sessions.noteCore(who.loginId, since, backWithinMs)
           },
         })
         const unregister = streams.register(stream)

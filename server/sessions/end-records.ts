@@ -88,6 +88,7 @@ async function writeRow(transaction: Kysely<Tables>, live: Live, clocks: Clocks)
       ended_at: clocks.now().toISOString(),
       end_reason: cause.reason,
       ended_by: cause.by,
+      end_why: cause.why,
       connections_total: view.connectionsTotal,
       bytes_from_client: view.bytesFromClient,
       bytes_to_client: view.bytesToClient,

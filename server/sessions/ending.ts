@@ -74,7 +74,7 @@ export function createEnding({ records, control, recordTimeoutMs, onOver, log }:
     live.controller.abort(ended)
     for (const hold of live.holds) hold.abort(ended)
     const { loginId, resource, account } = live.route
-    control?.sessionEnded({ sessionId: live.id, loginId, resource, account, reason, by: live.cause.by })
+    control?.sessionEnded({ sessionId: live.id, loginId, resource, account, reason, by: live.cause.by, why })
     return reason
   }
 

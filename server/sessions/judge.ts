@@ -37,10 +37,18 @@ export interface Judge {
 
 const GRANT_OVER = causeOf('expired', { why: 'the grant that allowed it has run out' })
 const LOGIN_OVER = causeOf('expired', { why: 'it was not used any more when its login was over' })
-const overdue = ({ limits }: Live): EndCause =>
-  causeOf('expired', { why: `its time limit of ${formatDuration(limits.maxDurationMs ?? 0)} was reached` })
-const idle = ({ limits }: Live): EndCause =>
-  causeOf('idle', { why: `nothing has moved on it for ${formatDuration(limits.idleTimeoutMs ?? 0)}` })
+/** Whoever can change the limit finds it by these words. */
+const overdue = ({ limits: { maxDurationMs, maxDurationRole: role } }: Live): EndCause => {
+  const by = role === null ? 'the access server (sessions.maxDuration)' : `the role ${role} (maxSessionDuration)`
+  return causeOf('expired', {
+    why: `its time limit of ${formatDuration(maxDurationMs ?? 0)} was reached, set by ${by}`,
+  })
+}
+const idle = ({ limits: { idleTimeoutMs, idleTimeoutRole: role } }: Live): EndCause => {
+  const by = role === null ? 'the access server (sessions.idleTimeout)' : `the role ${role} (idleTimeout)`
+  const idleTime = formatDuration(idleTimeoutMs ?? 0)
+  return causeOf('idle', { why: `nothing has moved on it for ${idleTime}, the longest idle time, set by ${by}` })
+}
 
 export function createJudge({ db, access, control, living, end, log, ...clocks }: JudgeOptions): Judge {
   const { now, monotonicMs } = clocks

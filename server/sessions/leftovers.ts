@@ -27,7 +27,11 @@ export async function endLeftovers({ db, audit, now }: Options): Promise<number>
       session: row.id,
       resource: row.resource,
       account: row.account,
-      detail: { reason: row.end_reason ?? 'restart', ...(row.ended_by === null ? {} : { by: row.ended_by }) },
+      detail: {
+        reason: row.end_reason ?? 'restart',
+        ...(row.ended_by === null ? {} : { by: row.ended_by }),
+        ...(row.end_why === null ? {} : { why: row.end_why }),
+      },
     })
   await audit.flush()
   return leftovers.length

@@ -200,7 +200,10 @@ export function createSessions(options: SessionsOptions): Sessions {
     endLogin: (loginId, reason, by) => endWhere((live) => live.route.loginId === loginId, reason, by),
     endUser: (user, reason, by) => endWhere((live) => live.route.user === user, reason, by),
     endDisallowed: (by, users) => judge.judgeAll(by, users),
-    noteCore: (loginId, silentSince) => presence.note(loginId, silentSince),
+    noteCore: (loginId, silentSince, graceMs) =>
+      silentSince !== null && graceMs !== undefined
+        ? presence.miss(loginId, silentSince, graceMs)
+        : presence.note(loginId, silentSince),
 
     isActive: (sessionId) => {
       const live = byId.get(sessionId)

@@ -95,6 +95,8 @@ export interface Tables {
     end_reason: string | null
     /** Who ended it, where a person did. */
     ended_by: string | null
+    /** What the reason alone does not say: which limit, and whose. */
+    end_why: string | null
     /** From here on: as kept last while it lives (kept-counts.ts), then as of its end; null: a crash came before. */
     connections_total: number | null
     bytes_from_client: number | null

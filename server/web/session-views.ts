@@ -81,6 +81,7 @@ function viewOf(row: Row, live: LiveSession | undefined): SessionView {
     endedAt: row.ended_at,
     endReason: row.end_reason,
     endedBy: row.ended_by,
+    endWhy: row.end_why,
     connections: isOver ? 0 : (live?.connections ?? 0),
     connectionsTotal: (isOver ? undefined : live?.connectionsTotal) ?? row.connections_total ?? 0,
     bytesFromClient: (isOver ? undefined : live?.bytesFromClient) ?? row.bytes_from_client ?? 0,

@@ -21,6 +21,7 @@ const view = (number: number, part: Partial<SessionView> = {}): SessionView => (
     endsAt: null,
     idleEndsAt: null,
     inactiveSince: null,
+    endWhy: null,
   },
   startedAt: new Date(NOW - (number + 1) * 60_000).toISOString(),
   activeAt: new Date(NOW - (number + 1) * 60_000).toISOString(),

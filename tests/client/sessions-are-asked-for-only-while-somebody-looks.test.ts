@@ -19,6 +19,7 @@ const view = (part: Partial<SessionView> = {}): SessionView => ({
     endsAt: null,
     idleEndsAt: null,
     inactiveSince: null,
+    endWhy: null,
   },
   ...part,
 })

@@ -35,6 +35,7 @@ export function session(number: number, part: Partial<SessionView> = {}): Sessio
     endsAt: iso(7 * 60 * MINUTE),
     idleEndsAt: iso(29 * MINUTE),
     inactiveSince: null,
+    endWhy: null,
     ...part,
   }
 }

@@ -144,6 +144,26 @@ describe('the page of sessions', () => {
     await close()
   })
 
+  it('S7, I2: a limit that ended one is named, with whose it is', async () => {
+    const idle = 'nothing has moved on it for 15m, the longest idle time, set by the role readers (idleTimeout)'
+    const grant = 'the grant that allowed it has run out'
+    const sessions = [
+      endedSession(0, 'idle', null, { endWhy: idle }),
+      endedSession(1, 'expired', null, { resource: 'hr', account: 'hr_ro', endWhy: grant }),
+      endedSession(2, 'expired', null, { resource: 'stock' }),
+    ]
+    const { page, close } = await open(() => sessions)
+    await panel(page)
+      .getByText('Nothing has moved on it for 15m, the longest idle time, set by the role readers (idleTimeout).')
+      .waitFor()
+    await list(page).getByText('hr', { exact: true }).click()
+    await panel(page).getByText('The grant that allowed it has run out.').waitFor()
+    // As an older server says it.
+    await list(page).getByText('stock').click()
+    await panel(page).getByText('Its time was up.').waitFor()
+    await close()
+  })
+
   it('W1: who has no level sees their own only; viewers and editors cannot end others’', async () => {
     const alone = appState({ profiles: { 'acme-prod': profile('acme-prod', { level: 'none' }) } })
     const none = await open(demoSessions, { state: alone })

@@ -178,7 +178,13 @@ it('S7: a session that is as long as its role allows ends, and its client is tol
   await until(async () => JSON.stringify(await ends()).includes('"expired"'), 'the session ends', 30_000)
   // psql looks at its connection only when it has something to send.
   child.write('select 1;\n')
-  expect((await child.ended).stderr).toMatch(/FATAL: .*its time limit of 3s was reached/)
-  expect(await ends()).toMatchObject([{ user: 'alice', detail: { reason: 'expired' } }])
+  const why = 'its time limit of 3s was reached, set by the role developer (maxSessionDuration)'
+  expect((await child.ended).stderr).toContain(`Postern ended this session: ${why}`)
+  expect(await ends()).toMatchObject([{ user: 'alice', detail: { reason: 'expired', why } }])
+  // Whoever looks later is told the same.
+  const id = String((await ends())[0]?.['session'])
+  const shown = await cluster.postern(alice, ['sessions', 'show', id])
+  expect(shown.stdout).toMatch(/^State: +ended \S+: expired: /m)
+  expect(shown.stdout).toContain(why)
   await setRole('--session-max', 'default')
 })

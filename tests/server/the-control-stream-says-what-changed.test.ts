@@ -231,6 +231,7 @@ describe('what it says', () => {
       resource: 'orders',
       account: 'reader',
       reason: 'terminated',
+      why: null,
       by: 'root',
     })
     await audit.close()

@@ -1,6 +1,6 @@
 // A core that answers no more has its sessions become inactive, and no others; a stream, a connection or a byte of it makes them what
 // they were. On a real store, with the owner as the server makes it.
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import type { AuditEntry } from '../../server/seams.ts'
 import type { SessionLease, Sessions } from '../../server/sessions/sessions.ts'
 import { limited, newSessionOwner } from '../support/session-owner.ts'
@@ -69,4 +69,23 @@ it('I3, S1: one that ends is over, and said no more of', async () => {
   sessions.noteCore('l-1', null)
   await sessions.reap()
   expect(told('session.resumed')).toEqual([second.session.id])
+})
+
+it('I3: whose stream broke off has some time to come back, and is inactive only after that', async () => {
+  sessions.noteCore('l-1', SINCE, 20)
+  expect(shown()).toEqual([null, null, null])
+  await vi.waitFor(() => expect(shown()).toEqual([SINCE, SINCE, null]), { timeout: 10_000 })
+  expect(told('session.inactive')).toEqual([first.session.id, second.session.id])
+})
+
+it('I3: a stream or a connection within that time is a sign of all of them, a byte of one of that one', async () => {
+  sessions.noteCore('l-1', SINCE, 20)
+  sessions.noteCore('l-1', null)
+  sessions.noteCore('l-2', SINCE, 20)
+  await vi.waitFor(() => expect(shown()[2]).toEqual(SINCE), { timeout: 10_000 })
+  expect(shown()).toEqual([null, null, SINCE])
+  sessions.noteCore('l-1', SINCE, 200)
+  first.progress.forward = 1
+  await vi.waitFor(() => expect(shown()[1]).toEqual(SINCE), { timeout: 10_000 })
+  expect(shown()[0]).toBeNull()
 })

@@ -15,7 +15,9 @@ describe('S7: of several roles that allow a route the most generous counts, limi
   it('S7, I2: a role that says nothing has the defaults of the server, and no limit of numbers', () => {
     expect(limitsOf([role('dev')], DEFAULT_LIMITS)).toEqual({
       maxDurationMs: null,
+      maxDurationRole: null,
       idleTimeoutMs: 30 * 60_000,
+      idleTimeoutRole: null,
       maxSessions: null,
       maxConnections: null,
       roles: ['dev'],
@@ -29,13 +31,17 @@ describe('S7: of several roles that allow a route the most generous counts, limi
     const both = { maxSessions: { most: 3, role: 'wide' }, maxConnections: { most: 2, role: 'strict' } }
     expect(limitsOf([strict, wide], defaults)).toEqual({
       maxDurationMs: 8 * 3_600_000,
+      maxDurationRole: 'wide',
       idleTimeoutMs: null,
+      idleTimeoutRole: 'wide',
       ...both,
       roles: ['strict', 'wide'],
     })
     expect(limitsOf([strict, role('dev')], defaults)).toMatchObject({
       maxDurationMs: 4 * 3_600_000,
+      maxDurationRole: null,
       idleTimeoutMs: 60_000,
+      idleTimeoutRole: null,
       maxSessions: null,
       maxConnections: null,
     })
@@ -127,7 +133,7 @@ describe('the owner of sessions', () => {
   })
 
   it('I2: idle is a session on none of whose connections a byte has moved in either direction', async () => {
-    const limits = { idleTimeoutMs: 1000 }
+    const limits = { idleTimeoutMs: 1000, idleTimeoutRole: 'readers' }
     const one = await open(limits)
     const other = await open(limits)
     for (let round = 0; round < 5; round++) {
@@ -143,7 +149,10 @@ describe('the owner of sessions', () => {
     expect(one.session.signal.aborted).toBe(false)
     nowMs += 1
     await sessions.reap()
-    expect(reasonOf(one)).toMatchObject({ reason: 'idle', why: 'nothing has moved on it for 1s' })
+    const why = 'nothing has moved on it for 1s, the longest idle time, set by the role readers (idleTimeout)'
+    expect(reasonOf(one)).toMatchObject({ reason: 'idle', why })
+    // Its row says it too, for whoever looks later.
+    expect(await store.db.selectFrom('sessions').select('end_why').execute()).toEqual([{ end_why: why }])
   })
 
   it('I2: a session without connections times out too, counted from the end of the last one', async () => {
@@ -187,7 +196,7 @@ describe('the owner of sessions', () => {
     await aborted(held)
     expect(reasonOf(held)).toMatchObject({
       reason: 'expired',
-      why: expect.stringContaining('its time limit of') as string,
+      why: 'its time limit of 0s was reached, set by the access server (sessions.maxDuration)',
     })
     expect(events.at(-1)).toMatchObject({ event: 'session.end', detail: { reason: 'expired' } })
   })
@@ -272,5 +281,6 @@ describe('the owner of sessions', () => {
       },
     ])
     expect(events.at(-1)).toMatchObject({ event: 'session.end', detail: { reason: 'terminated', by: 'root' } })
+    expect(await store.db.selectFrom('sessions').select('end_why').execute()).toEqual([{ end_why: null }])
   })
 })

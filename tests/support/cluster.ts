@@ -28,6 +28,8 @@ export type ClusterOptions = {
   settings?: string
   /** The program that is started as the access server, with the arguments of `server/main.ts start`; that one by default. */
   serverProgram?: string
+  /** An empty directory for what the server writes, its log included; by default one in the cluster's own. */
+  serverDir?: string
 }
 
 export type TestCluster = {
@@ -152,9 +154,11 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
   const port = await freePort()
   const address = `127.0.0.1:${port}`
   const configFile = join(directory, 'server.yaml')
+  const dataDir = options.serverDir ?? join(directory, 'server')
+  const logFile = join(options.serverDir ?? directory, 'server.log')
   await writeFile(
     configFile,
-    `cluster: ${options.name ?? 'test'}\nlisten: ${address}\ndataDir: ${join(directory, 'server')}\nlog: { level: info, file: ${join(directory, 'server.log')} }\n${options.settings ?? ''}\n`,
+    `cluster: ${options.name ?? 'test'}\nlisten: ${address}\ndataDir: ${dataDir}\nlog: { level: info, file: ${logFile} }\n${options.settings ?? ''}\n`,
   )
   const init = await run(process.execPath, [SERVER, 'init', '--config', configFile, '--json'])
   if (init.code !== 0) throw new Error(`server init failed: ${init.stderr}`)

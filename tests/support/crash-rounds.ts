@@ -1,8 +1,10 @@
-// kill -9 of the access server at random moments under load, and what has to be so after each restart (S9, R5): every session is ended
-// with a reason and one record of it, and whatever an answer or a preamble said has happened is in the audit log. Real processes:
-// server, core, gateways, psql, PostgreSQL; the answers that count are those to clients of this process. Used by a test and a bench.
+// kill -9 of the access server at random moments under load, and what has to be so after each restart (S9, R5): every session that a
+// client was let into is on record, begun once; every session is ended with a reason and one record of it; and whatever an answer or a
+// preamble said has happened is in the audit log. Real processes: server, core, gateways, psql, PostgreSQL; what counts is what clients
+// of this process were told, and what the core's log says of psql. Used by a test and a bench.
 import { createConnection } from 'node:net'
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -70,6 +72,10 @@ type SessionRow = { id: string; state: string; end_reason: string | null; ended_
 
 export class CrashRounds {
   readonly acknowledged: Record<string, number> = {}
+  /** How many sessions clients were let into. */
+  get begun(): number {
+    return this.#begun.size
+  }
   readonly problems: string[] = []
   /** From the kill to the ready line of the next server, in ms. */
   readonly backAfterMs: number[] = []
@@ -78,6 +84,7 @@ export class CrashRounds {
   readonly #service: TcpService
   readonly #trust: Cluster
   readonly #gateways: { orders: OpenGateway; echo: OpenGateway }
+  readonly #home: string
   readonly #random: () => number
   /** What was said since the last check. */
   #said: Acknowledged[] = []
@@ -85,6 +92,8 @@ export class CrashRounds {
   readonly #seen = new Map<string, Map<string, string[]>>()
   readonly #people = new Map<number, DirectPerson>()
   readonly #told = new Set<string>()
+  /** Sessions that clients were let into: the preamble named them, to this process or to the core. */
+  readonly #begun = new Set<string>()
   #lastSeq = 0
   #changes = 0
 
@@ -93,12 +102,14 @@ export class CrashRounds {
     service: TcpService
     trust: Cluster
     gateways: { orders: OpenGateway; echo: OpenGateway }
+    home: string
     random: () => number
   }) {
     this.#cluster = parts.cluster
     this.#service = parts.service
     this.#trust = parts.trust
     this.#gateways = parts.gateways
+    this.#home = parts.home
     this.#random = parts.random
   }
 
@@ -112,7 +123,7 @@ export class CrashRounds {
     const home = await cluster.newHome()
     await cluster.login(home)
     const gateways = { orders: await cluster.open(home, 'orders'), echo: await cluster.open(home, 'echo') }
-    return new CrashRounds({ cluster, service, trust: await trustOf(cluster), gateways, random })
+    return new CrashRounds({ cluster, service, trust: await trustOf(cluster), gateways, home, random })
   }
 
   async close(): Promise<void> {
@@ -142,6 +153,7 @@ export class CrashRounds {
     await this.#cluster.startServer()
     this.backAfterMs.push(performance.now() - killedAt)
     this.rounds += 1
+    await this.#readCoreLog()
     this.#check()
   }
 
@@ -274,6 +286,7 @@ export class CrashRounds {
   }
 
   #say(event: string, key: string, reason?: string): void {
+    if (event === 'session.start') this.#begun.add(key)
     this.#said.push({ event, key, ...(reason === undefined ? {} : { reason }) })
     const what = reason === undefined ? event : `${event} ${reason}`
     this.acknowledged[what] = (this.acknowledged[what] ?? 0) + 1
@@ -297,9 +310,16 @@ export class CrashRounds {
       }
       const rows = database.prepare('select id, state, end_reason, ended_by from sessions').all() as SessionRow[]
       for (const row of rows) this.#checkSession(row)
+      this.#checkStarts(new Map(rows.map((row) => [row.id, row])))
     } finally {
       database.close()
     }
+  }
+
+  /** Where psql got in, and whoever else came through a gateway. */
+  async #readCoreLog(): Promise<void> {
+    const log = await readFile(join(this.#home, 'core.log'), 'utf8')
+    for (const [, id] of log.matchAll(/"session":"([0-9a-f-]{36})".*"msg":"connected"/g)) if (id) this.#begun.add(id)
   }
 
   #readAudit(database: DatabaseSync): void {
@@ -315,6 +335,20 @@ export class CrashRounds {
       if (key) keys.set(key, [...(keys.get(key) ?? []), detail.reason ?? ''])
       this.#lastSeq = row.seq
     }
+  }
+
+  /** What a client was told has begun is on record, begun once; and nothing has an end that never was. */
+  #checkStarts(rows: ReadonlyMap<string, SessionRow>): void {
+    for (const id of this.#begun) {
+      if (!rows.has(id)) this.#problem(`a client was let into session ${id}, and it is not on record`)
+      const starts = this.#seen.get('session.start')?.get(id)?.length ?? 0
+      if (starts !== 1) this.#problem(`a client was let into session ${id}, and the log has ${starts} starts of it`)
+    }
+    for (const event of ['session.start', 'session.active', 'session.end'])
+      for (const [id, { length }] of this.#seen.get(event) ?? []) {
+        if (!rows.has(id)) this.#problem(`${event} of ${id} is in the log, and there is no such session`)
+        if (length > 1) this.#problem(`${event} of ${id} is in the log ${length} times`)
+      }
   }
 
   /** No load runs between the restart and this, so a session that is not ended is one that was forgotten. */

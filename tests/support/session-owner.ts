@@ -14,7 +14,9 @@ export const ROUTE: Route = {
 
 export const NO_LIMITS: SessionLimits = {
   maxDurationMs: null,
+  maxDurationRole: null,
   idleTimeoutMs: null,
+  idleTimeoutRole: null,
   maxSessions: null,
   maxConnections: null,
   until: null,

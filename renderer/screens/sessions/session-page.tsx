@@ -8,6 +8,7 @@ import { Callout } from '../../components/callout.tsx'
 import { ConfirmDialog } from '../../components/confirm-dialog.tsx'
 import { CopyButton } from '../../components/copy.tsx'
 import { StateBadge } from '../../components/state-mark.tsx'
+import { asSentence } from '../../dialogs/as-sentence.ts'
 import { formatDuration, formatMoment, formatTime } from '../../format.ts'
 import { useCall } from '../../state/call.ts'
 import { note } from '../../state/overlays.ts'
@@ -56,12 +57,14 @@ export function SessionPage({ session, profile }: { session: SessionView; profil
       {ended !== null && (
         <div className={styles.ended} role="status">
           <Callout tone="info" title={words.endedTitle(formatMoment(ended))}>
-            {words.endedWhy(
-              session.endReason ?? '',
-              session.endedBy,
-              isOwn && session.endedBy === profile.user,
-              session.endedBy === session.user,
-            )}
+            {session.endWhy === null
+              ? words.endedWhy(
+                  session.endReason ?? '',
+                  session.endedBy,
+                  isOwn && session.endedBy === profile.user,
+                  session.endedBy === session.user,
+                )
+              : asSentence(session.endWhy)}
           </Callout>
         </div>
       )}

@@ -7,6 +7,7 @@ import { ssoRequests } from './0002-sso-requests.ts'
 import { caRotation } from './0003-ca-rotation.ts'
 import { sessionEnds } from './0004-session-ends.ts'
 import { auditSearch } from './0005-audit-search.ts'
+import { whySessionsEnded } from './0006-why-sessions-ended.ts'
 
 /** Name → migration; Kysely runs them in the order of their names. */
 export const migrationsFor = (dialect: StoreDialect): Record<string, Migration> => ({
@@ -15,4 +16,5 @@ export const migrationsFor = (dialect: StoreDialect): Record<string, Migration> 
   '0003-ca-rotation': caRotation,
   '0004-session-ends': sessionEnds,
   '0005-audit-search': auditSearch(dialect),
+  '0006-why-sessions-ended': whySessionsEnded,
 })
