@@ -77,6 +77,8 @@ export type LoadTarget = {
   port: number
   /** Where client.pem and ca.pem are, if the load generator is to speak TLS itself. */
   tlsDirectory?: string | undefined
+  /** The name that it asks for then; that of the upstream by default. */
+  alpn?: string
 }
 
 const argumentsOf = ({ port, tlsDirectory }: LoadTarget, args: readonly (string | number)[]): string[] => [
@@ -106,7 +108,8 @@ export async function load(
   const all = argumentsOf(target, args)
   const [command, commandArgs] =
     core === undefined ? [program, all] : ['taskset', ['-c', String(core), program, ...all]]
-  const done = await run(command, commandArgs, { timeoutMs: LOAD_TIMEOUT_MS })
+  const env = target.alpn === undefined ? {} : { LOADGEN_ALPN: target.alpn }
+  const done = await run(command, commandArgs, { env, timeoutMs: LOAD_TIMEOUT_MS })
   if (done.code !== 0) throw new Error(`the load generator ended with ${String(done.code)}: ${done.stderr}`)
   return outcomeOf(done.stdout)
 }
