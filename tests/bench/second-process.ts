@@ -5,7 +5,7 @@
 // Prints ratios of one run; judges nothing. Not part of `npm test`:
 //
 //   node_modules/.bin/node tests/bench/second-process.ts [--part bytes,copy,connect,handshake] [--rounds 3] [--ms 700]
-import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -16,7 +16,7 @@ import { ALICE, startCluster, type TestCluster } from '../support/cluster.ts'
 import { DirectPerson, trustOf } from '../support/direct-person.ts'
 import { besideBulk, load, type LoadTarget } from './data-plane/native-programs.ts'
 import { besideCopy } from './data-plane/neighbours.ts'
-import { prepareDatabase } from './data-plane/pgbench.ts'
+import { asSuperuser, prepareDatabase } from './data-plane/pgbench.ts'
 import { CoreUnderTest, documents, Ground, PGBENCH } from './data-plane/postern-side.ts'
 import { percentileOf, spreadOf } from './data-plane/statistics.ts'
 import type { RunningWay } from './data-plane/way.ts'
@@ -50,8 +50,9 @@ const ARRANGEMENTS = {
 type Place = '1A' | '2A' | '1B' | '2B'
 type Resource = 'service' | 'pgbench'
 
-/** p99 in ms or µs, as the row says, and how many a second. */
+/** p99 in µs, and how many a second. */
 type Figures = { p99: number; perSecond: number }
+type Beside = Figures & { bulkMBs: number }
 
 const signal = new AbortController().signal
 const directory = await mkdtemp(join(tmpdir(), 'postern-second-'))
@@ -89,22 +90,27 @@ async function measurePart(part: Part): Promise<void> {
   const ways = await gatewaysTo(part === 'copy' ? 'pgbench' : 'service')
   const measured = await measureOf(part, ways['1A'])
   const besides = part === 'copy' ? (['out', 'in'] as const) : (['down', 'up'] as const)
-  const beside = (direction: (typeof besides)[number], way: RunningWay): Promise<Figures> =>
+  const timed = async (bytesNow: () => Promise<number>): Promise<Beside> => {
+    const [from, before] = [performance.now(), await bytesNow()]
+    const figures = await measured.once()
+    return { ...figures, bulkMBs: ((await bytesNow()) - before) / 1e3 / (performance.now() - from) }
+  }
+  const beside = (direction: (typeof besides)[number], way: RunningWay): Promise<Beside> =>
     direction === 'out' || direction === 'in'
-      ? besideCopy(ground, way, direction, signal, measured.once)
-      : besideBulk(directory, way, direction, async () => {
+      ? besideCopy(ground, way, direction, signal, () => timed(bytesCopied))
+      : besideBulk(directory, way, direction, async (pid) => {
           await delay(UNDER_WAY_MS)
-          return measured.once()
+          return timed(() => bytesMoved(pid))
         })
-  const seen = new Map<string, (Figures & { times: number; share: number })[]>()
-  const note = (key: string, figures: Figures, alone: Figures): void => {
+  const seen = new Map<string, (Beside & { times: number; share: number })[]>()
+  const note = (key: string, figures: Beside, alone: Figures): void => {
     const [times, share] = [figures.p99 / alone.p99, figures.perSecond / alone.perSecond]
     seen.set(key, [...(seen.get(key) ?? []), { ...figures, times, share }])
   }
   await measured.once()
   for (let round = 0; round < Number(values.rounds); round++) {
     const alone = await measured.once()
-    note('alone', alone, alone)
+    note('alone', { ...alone, bulkMBs: 0 }, alone)
     for (const direction of besides) {
       const order = Object.entries(ARRANGEMENTS) as [string, Place][]
       for (const [name, place] of round % 2 === 0 ? order : order.toReversed())
@@ -114,13 +120,26 @@ async function measurePart(part: Part): Promise<void> {
   await measured.stop()
   console.log(`${part}: ${measured.what}`)
   for (const [key, list] of [...seen].sort(([a], [b]) => a.localeCompare(b))) {
-    const of = (what: 'p99' | 'perSecond' | 'times' | 'share') => spreadOf(list.map((one) => one[what]))
+    const of = (what: 'p99' | 'perSecond' | 'times' | 'share' | 'bulkMBs') => spreadOf(list.map((one) => one[what]))
     const [times, share] = [of('times'), of('share')]
     console.log(
       `  ${key.padEnd(24)} p99 ${of('p99').median.toPrecision(3)} µs  ×${times.median.toFixed(1)} [${times.min.toFixed(1)} … ${times.max.toFixed(1)}]` +
-        `  ${of('perSecond').median.toFixed(0)}/s  ×${share.median.toFixed(2)} [${share.min.toFixed(2)} … ${share.max.toFixed(2)}]`,
+        `  ${of('perSecond').median.toFixed(0)}/s  ×${share.median.toFixed(2)} [${share.min.toFixed(2)} … ${share.max.toFixed(2)}]` +
+        `  ${of('bulkMBs').median.toFixed(0)} MB/s beside`,
     )
   }
+}
+
+/** What COPY has moved so far: PostgreSQL counts it. */
+async function bytesCopied(): Promise<number> {
+  const [row] = await asSuperuser(ground, ['select sum(bytes_processed)::float8 bytes from pg_stat_progress_copy'])
+  return (row as { bytes: number }).bytes
+}
+
+/** What the load generator has read and written so far. Source: proc_pid_io(5). */
+async function bytesMoved(pid: number): Promise<number> {
+  const text = await readFile(`/proc/${pid}/io`, 'utf8')
+  return Number(/^rchar: (\d+)/m.exec(text)?.[1]) + Number(/^wchar: (\d+)/m.exec(text)?.[1])
 }
 
 type Measured = { what: string; once: () => Promise<Figures>; stop: () => Promise<void> }

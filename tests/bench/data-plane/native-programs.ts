@@ -114,17 +114,20 @@ export async function load(
   return outcomeOf(done.stdout)
 }
 
-/** Runs `act` while one more connection of this way moves bytes as fast as it can. @throws Error if it stopped by itself */
+/**
+ * Runs `act` while one more connection of this way moves bytes as fast as it can; it is told which process does.
+ * @throws Error if that stopped by itself
+ */
 export async function besideBulk<T>(
   directory: string,
   target: LoadTarget,
   direction: 'up' | 'down',
-  act: () => Promise<T>,
+  act: (pid: number) => Promise<T>,
 ): Promise<T> {
   const bulk = new Kept(join(directory, 'loadgen'), argumentsOf(target, [direction, 1, ENDLESS_BYTES]))
   try {
     await bulk.waitFor(/moving/, { timeoutMs: LOAD_TIMEOUT_MS })
-    const result = await act()
+    const result = await act(bulk.child.pid ?? -1)
     if (!bulk.isRunning) throw new Error(`what was to run beside it ended: ${bulk.output}`)
     return result
   } finally {
