@@ -1,6 +1,7 @@
 // Gateway and server with nothing but what carries bytes (client/cluster, link), so that ways which the product chooses between can be
 // measured beside each other: a TLS connection each, with tickets and without, tunnels that stay in frames, tunnels as they are
-// shipped, and one tunnel for everything. Each end is a process of its own. Started by the benchmarks beside it; forks itself.
+// shipped, one tunnel for everything, and HTTP/2 in the place of our own frames. Each end is a process of its own. Started by the
+// benchmarks beside it; forks itself.
 import { fork, type ChildProcess } from 'node:child_process'
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
@@ -12,15 +13,23 @@ import { dialRoute } from '../../client/cluster/dial.ts'
 import { buildKeyedCertificate } from '../../client/cluster/keyed-certificate.ts'
 import { RouteTunnels, unknownTunnelSupport } from '../../client/cluster/route-tunnels.ts'
 import { linkOf, type Link } from '../../link/link.ts'
-import { encodePreamble } from '../../link/preamble.ts'
+import { encodePreamble, readPreamble } from '../../link/preamble.ts'
 import { Tunnel } from '../../link/tunnel/tunnel.ts'
 import { ALPN } from '../../shared/names.ts'
 import { createTestCa } from '../support/certificates.ts'
 import type { RunningWay } from './data-plane/way.ts'
+import { http2TunnelServer, Http2Tunnels } from './http2-tunnels.ts'
 
-/** `own`: a TLS connection each. `frames`: tunnels that no stream leaves. `tunnels`: as shipped. `one tunnel`: shared by all. */
-export const LINK_WAYS = ['own', 'own, no tickets', 'frames', 'tunnels', 'one tunnel'] as const
+/**
+ * `own`: a TLS connection each. `frames`: tunnels that no stream leaves. `tunnels`: as shipped. `one tunnel`: shared by all. `http2`
+ * and `one http2`: as `frames` and `one tunnel`.
+ */
+export const LINK_WAYS = ['own', 'own, no tickets', 'frames', 'tunnels', 'http2', 'one tunnel', 'one http2'] as const
 export type LinkWay = (typeof LINK_WAYS)[number]
+
+/** What the access server's end has seen since it began. */
+export type Handshakes = { full: number; resumed: number }
+export type RunningLinkWay = RunningWay & { handshakes: () => Promise<Handshakes> }
 
 type Setup = {
   role: 'server' | 'gateway'
@@ -34,9 +43,11 @@ type Setup = {
 
 const SETTINGS = { idleMs: 60_000, pingEveryMs: 30_000, pongWithinMs: 15_000 }
 const DAY_MS = 86_400_000
+/** As route-tunnels.ts has it. */
+const HTTP2_TUNNELS_MAX = 16
 
 /** Starts both ends of one way to that port of this machine. */
-export async function startLinkWay(way: LinkWay, targetPort: number): Promise<RunningWay> {
+export async function startLinkWay(way: LinkWay, targetPort: number): Promise<RunningLinkWay> {
   const ca = createTestCa()
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const uri = 'spiffe://bench/user/alice/login/l-1/route/r-1'
@@ -48,6 +59,10 @@ export async function startLinkWay(way: LinkWay, targetPort: number): Promise<Ru
   return {
     port: gateway.port,
     pids: [gateway, server].map(({ child }) => child.pid ?? -1),
+    handshakes: async () => {
+      server.child.send('handshakes')
+      return ((await once(server.child, 'message')) as [Handshakes])[0]
+    },
     stop: async () => {
       for (const { child } of [gateway, server]) {
         child.kill()
@@ -74,7 +89,18 @@ async function listen(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port
 }
 
+const handshakes: Handshakes = { full: 0, resumed: 0 }
+
+function noteHandshake(socket: TLSSocket): void {
+  handshakes[socket.isSessionReused() ? 'resumed' : 'full'] += 1
+}
+
 function server({ way, port, certPem, keyPem, caPem }: Setup): Server {
+  const serve = (link: Link): void => void serveRoute(link, port).catch(() => link.destroy())
+  if (isHttp2(way)) {
+    const http2 = http2TunnelServer({ cert: certPem, key: keyPem, ca: caPem }, serve)
+    return http2.on('secureConnection', noteHandshake)
+  }
   const transports = new Map<number, Socket>()
   const tls = createTlsServer({
     ...{ cert: certPem, key: keyPem, ca: caPem, minVersion: 'TLSv1.3', requestCert: true, rejectUnauthorized: false },
@@ -83,7 +109,7 @@ function server({ way, port, certPem, keyPem, caPem }: Setup): Server {
   tls.on('secureConnection', (socket: TLSSocket) => {
     const transport = transports.get(socket.remotePort ?? 0)
     if (!transport) throw new Error('a TLS socket without its transport')
-    const serve = (link: Link): void => void serveRoute(link, port).catch(() => link.destroy())
+    noteHandshake(socket)
     if (socket.alpnProtocol === ALPN.tcp) serve(linkOf(socket, transport))
     else new Tunnel({ socket, transport, settings: SETTINGS, onStream: serve })
   })
@@ -109,15 +135,30 @@ async function serveRoute(link: Link, targetPort: number): Promise<void> {
 function gateway({ way, port, certPem, keyPem, caPem }: Setup): Server {
   const certificate = buildKeyedCertificate({ certificatePem: certPem, keyPem, caPems: [caPem] }, 'route')
   const cluster = { address: parseAddress(`127.0.0.1:${port}`), caPems: [caPem] }
-  const tunnels = way.startsWith('own') ? undefined : tunnelsOf(way)
   const { signal } = new AbortController()
+  let dial: () => Promise<Link>
+  if (isHttp2(way)) {
+    const secureContext = certificate.contextFor(cluster.caPems)
+    const tunnels = new Http2Tunnels({ port, secureContext, tunnelsMax: way === 'http2' ? HTTP2_TUNNELS_MAX : 1 })
+    dial = async () => {
+      const link = tunnels.open()
+      await readPreamble(link.stream, signal)
+      return link
+    }
+  } else {
+    const tunnels = way.startsWith('own') ? undefined : tunnelsOf(way)
+    const options = { cluster, certificate, tunnels, alpn: ALPN.tcp, noteServerTime: () => undefined, signal }
+    dial = async () => (await dialRoute(options)).link
+  }
   return createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     const here = linkOf(socket)
-    dialRoute({ cluster, certificate, tunnels, alpn: ALPN.tcp, noteServerTime: () => undefined, signal })
-      .then(({ link }) => here.pumpTo(link))
+    dial()
+      .then((link) => here.pumpTo(link))
       .catch(() => here.destroy())
   })
 }
+
+const isHttp2 = (way: LinkWay): boolean => way === 'http2' || way === 'one http2'
 
 const tunnelsOf = (way: LinkWay): RouteTunnels =>
   new RouteTunnels({
@@ -126,4 +167,8 @@ const tunnelsOf = (way: LinkWay): RouteTunnels =>
     ...(way === 'one tunnel' ? { tunnelsMax: 1 } : {}),
   })
 
-if (process.send) process.once('message', (setup: Setup) => void play(setup).then((port) => process.send?.({ port })))
+if (process.send)
+  process.once('message', (setup: Setup) => {
+    void play(setup).then((port) => process.send?.({ port }))
+    process.on('message', () => process.send?.(handshakes))
+  })

@@ -1,7 +1,8 @@
 // What a tunnel gives and costs: the same load through a TLS connection for each client connection (with session tickets and without),
-// through tunnels (with and without handing bulk the whole connection), and through a pair of haproxies, interleaved. Gateway and
-// server have nothing but what carries bytes (link-ways.ts): the access server's look-ups are the same for all, and `npm run bench`
-// has them. Prints medians, and in each row the ratio to connections of their own in the same round. Judges nothing. By hand:
+// through tunnels (with and without handing bulk the whole connection, in frames of our own and in HTTP/2's), and through a pair of
+// haproxies, interleaved. Gateway and server have nothing but what carries bytes (link-ways.ts): the access server's look-ups are the
+// same for all, and `npm run bench` has them. Prints medians, in each row the ratio to connections of their own in the same round, and
+// how many handshakes the server's end saw. Judges nothing. By hand:
 //
 //   node_modules/.bin/node tests/bench/tunnel-and-own-connections.ts [--rounds 3] [--ms 1000] [--ways 'own;…'] [--rows connect-1,…]
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -14,7 +15,7 @@ import { Ground } from './data-plane/postern-side.ts'
 import { cpuSecondsOf, memoryMiBOf, onOneCore } from './data-plane/processes.ts'
 import { spreadOf } from './data-plane/statistics.ts'
 import type { RunningWay } from './data-plane/way.ts'
-import { LINK_WAYS, startLinkWay } from './link-ways.ts'
+import { LINK_WAYS, startLinkWay, type RunningLinkWay } from './link-ways.ts'
 
 const BULK_BYTES = 400e6
 const PINGS = 3000
@@ -28,7 +29,7 @@ const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '3' },
     ms: { type: 'string', default: '1000' },
-    ways: { type: 'string', default: [HAPROXY, ...LINK_WAYS.filter((way) => way !== 'one tunnel')].join(';') },
+    ways: { type: 'string', default: [HAPROXY, ...LINK_WAYS.filter((way) => !way.startsWith('one '))].join(';') },
     rows: { type: 'string', default: ALL_ROWS.join(',') },
   },
 })
@@ -69,7 +70,7 @@ async function measure(row: string, way: RunningWay, directory: string): Promise
 
 const directory = await mkdtemp(join(tmpdir(), 'postern-tunnels-'))
 const ground = await Ground.start(directory)
-const running: RunningWay[] = []
+const running: (RunningWay | RunningLinkWay)[] = []
 try {
   const target = ground.upstream.ports.plain
   for (const name of wanted) {
@@ -97,6 +98,12 @@ try {
       return `${name} ${spreadOf(list).median.toPrecision(3)}${name === BASE ? '' : ` (×${spreadOf(ratio).median.toFixed(2)})`}`
     })
     console.log(`${figure.padEnd(46)} ${cells.join('  ')}`)
+  }
+  for (const [at, way] of running.entries()) {
+    if (!('handshakes' in way)) continue
+    const { full, resumed } = await way.handshakes()
+    console.log(`${`handshakes: ${wanted[at]}`.padEnd(46)} ${full} full  ${resumed} resumed`)
+    if (wanted[at] === 'own, no tickets' && resumed > 0) throw new Error('tickets were taken where none should be')
   }
 } finally {
   for (const way of running) await way.stop()

@@ -1,15 +1,15 @@
-// A gigabyte of a known pattern in each direction at once, with readers that rest, through every way that bytes can take between two
-// sockets: the pump with buffers of its own, plain streams in its place, frames of a tunnel, a tunnel given to one stream. Through
-// real processes it goes in the-whole-way-… and own-connections-and-shared-tunnels-…; through the PostgreSQL engine, COPY out and in,
+// A gigabyte of a known pattern in each direction at once, with readers and writers that are slow in phases, through every way that
+// bytes can take between two sockets: the pump with buffers of its own, plain streams in its place, frames of a tunnel, a tunnel given
+// to one stream. Through real processes it goes in the-whole-way-… and own-connections-and-shared-tunnels-…; through the PostgreSQL engine, COPY out and in,
 // in tests/postgres/big-streams-stay-bounded.test.ts.
 import { describe, expect, it } from 'vitest'
 import { carriesBulkBothWays, GB } from '../support/path-behaviour.ts'
 import { hideHandle, pumpedPath, streamSide, tcpSide, tlsSide } from '../support/pumped-paths.ts'
 import { TunnelPaths } from '../support/tunnel-paths.ts'
 
-const TIMEOUT_MS = 300_000
+const TIMEOUT_MS = 600_000
 
-describe('a gigabyte each way', () => {
+describe('a gigabyte each way, between slow readers and writers', () => {
   for (const [name, a, b, isHidden] of [
     ['the fast way, as in a gateway', tcpSide, tlsSide('client'), false],
     ['plain streams, where the handles take no buffers', tcpSide, tlsSide('client'), true],

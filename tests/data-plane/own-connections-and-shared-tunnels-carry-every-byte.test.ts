@@ -1,9 +1,9 @@
 // The whole way where a connection does not have a tunnel to itself, as it has by default: a TLS connection of its own, as clients dial
-// that know no tunnels, and a stream among others in tunnels that are all taken. Everything real: client code, gateway and core,
-// TLS, access server, engine for tcp, service.
+// that know no tunnels, and a stream among others in tunnels that are all taken; and a login in the middle of it. Everything real: client
+// code, gateway and core, TLS, access server, engine for tcp, service.
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { createConnection, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { createConnection, createServer, Socket, type AddressInfo, type Server } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { linkOf } from '../../link/link.ts'
 import { ALICE, startCluster, type TestCluster } from '../support/cluster.ts'
@@ -16,10 +16,11 @@ import {
   halfClosesInAllOrders,
   MB,
 } from '../support/path-behaviour.ts'
-import type { Ends, Path } from '../support/pumped-paths.ts'
+import { exchange, type Ends, type Path } from '../support/pumped-paths.ts'
+import { until } from '../support/run.ts'
 import { TcpService } from '../support/tcp-service.ts'
 
-const TIMEOUT_MS = 300_000
+const TIMEOUT_MS = 600_000
 /** Two for each tunnel that a gateway has at most, so that none is left for one connection alone. */
 const IDLE_CONNECTIONS = 32
 /** ESTABLISHED in /proc/net/tcp (Linux, include/net/tcp_states.h). */
@@ -28,6 +29,7 @@ const ESTABLISHED = '01'
 let cluster: TestCluster
 let service: TcpService
 let direct: Server
+let home: string
 let gatewayPort: number
 const open: Socket[] = []
 
@@ -57,7 +59,7 @@ address: 127.0.0.1:${service.port}
   })
   direct.listen(0, '127.0.0.1')
   await once(direct, 'listening')
-  const home = await cluster.newHome()
+  home = await cluster.newHome()
   await cluster.login(home)
   gatewayPort = (await cluster.open(home, 'bulk')).port
 }, 180_000)
@@ -90,22 +92,40 @@ const connectionsOfServer = (): number => {
     .filter(([, address, , state]) => address?.endsWith(local) && state === ESTABLISHED).length
 }
 
-async function fillTunnels(): Promise<void> {
-  for (let at = 0; at < IDLE_CONNECTIONS; at++) await connect(gatewayPort)
-  expect(connectionsOfServer()).toBeLessThan(IDLE_CONNECTIONS)
+/** One after the other: the ends of each find each other by that. */
+async function connectSeveral(count: number): Promise<Ends[]> {
+  const all: Ends[] = []
+  for (let at = 0; at < count; at++) all.push(await connect(gatewayPort))
+  return all
 }
 
-type Way = { path: Path; prepare?: () => Promise<void>; bytes: number; seed: number }
+/** Connections that idle in every tunnel of the gateway. */
+async function fillTunnels(): Promise<Ends[]> {
+  const idle = await connectSeveral(IDLE_CONNECTIONS)
+  expect(connectionsOfServer()).toBeLessThan(IDLE_CONNECTIONS)
+  return idle
+}
+
+/** A byte there, and one back. */
+async function expectAnswer({ near, far }: Ends): Promise<void> {
+  const asked = once(far, 'data')
+  near.write('?')
+  expect(String((await asked)[0])).toBe('?')
+  const answered = once(near, 'data')
+  far.write('!')
+  expect(String((await answered)[0])).toBe('!')
+}
+
+type Way = { path: Path; prepare?: () => Promise<unknown>; seed: number }
 const ways: [string, Way][] = [
-  ['a TLS connection of its own', { path: () => connect((direct.address() as AddressInfo).port), bytes: GB, seed: 51 }],
-  // A gigabyte in frames goes in a-gigabyte-each-way-….
-  ['a tunnel that it shares', { path: () => connect(gatewayPort), prepare: fillTunnels, bytes: 200 * MB, seed: 61 }],
+  ['a TLS connection of its own', { path: () => connect((direct.address() as AddressInfo).port), seed: 51 }],
+  ['a tunnel that it shares', { path: () => connect(gatewayPort), prepare: fillTunnels, seed: 61 }],
 ]
 
-describe.each(ways)('the whole way over %s', (_, { path, prepare, bytes, seed }) => {
-  it(`G1: ${bytes / MB} MB each way at once, with readers that rest`, { timeout: TIMEOUT_MS }, async () => {
+describe.each(ways)('the whole way over %s', (_, { path, prepare, seed }) => {
+  it('G1: a gigabyte each way at once, between slow readers and writers', { timeout: TIMEOUT_MS }, async () => {
     await prepare?.()
-    await carriesBulkBothWays(await path(), bytes, seed)
+    await carriesBulkBothWays(await path(), GB, seed)
   })
 
   it('G1: slow readers and slow writers on both ends', { timeout: TIMEOUT_MS }, async () => {
@@ -124,6 +144,35 @@ describe.each(ways)('the whole way over %s', (_, { path, prepare, bytes, seed })
     async (side) => {
       await prepare?.()
       await breaksOffAsAReset(path, side)
+    },
+  )
+})
+
+describe('a login while tunnels are full and under load', () => {
+  const LOADS = 4
+
+  it(
+    'G1, G12, C4: what runs goes on whole, idle or not, and what is new goes by the new login',
+    { timeout: TIMEOUT_MS },
+    async () => {
+      const idle = await fillTunnels()
+      const load = { bytes: 24 * MB, seed: 71, writerRests: MB }
+      const running = await connectSeveral(LOADS)
+      const done = Promise.all(running.map((ends) => exchange(ends, load, { ...load, seed: 72 })))
+      const isUnderWay = ({ near, far }: Ends): boolean =>
+        [near, far].every((end) => end instanceof Socket && end.bytesRead > MB)
+      await until(() => running.every(isUnderWay), 'all to be under way', 60_000)
+
+      await cluster.login(home)
+      const fresh = await connectSeveral(LOADS)
+      for (const ends of [...fresh, ...idle]) await expectAnswer(ends)
+      expect(await done).toEqual(running.map(() => [load.bytes, load.bytes]))
+
+      const opened = await cluster.audit(['--event', 'connection.open', '--resource', 'bulk'])
+      const logins = opened.map(({ login }) => login)
+      const [before, after] = [logins.slice(0, -LOADS), logins.slice(-LOADS)]
+      expect(new Set(after).size).toBe(1)
+      expect(before).not.toContain(after[0])
     },
   )
 })

@@ -9,10 +9,14 @@ import { exchange, type Ends, type Path } from './pumped-paths.ts'
 export const MB = 1_000_000
 export const GB = 1_000_000_000
 
-/** So many bytes each way, both at once, with readers that rest now and then. */
+/**
+ * So many bytes each way, both at once, with readers and writers that are slow in phases: as often as a reader's phase begins every
+ * buffer on the way fills up, in a writer's all of them run dry. The two directions are not in step.
+ */
 export async function carriesBulkBothWays(ends: Ends, bytes: number, seed: number): Promise<void> {
-  const up = { bytes, seed, readerRests: 90 * MB }
-  const down = { bytes, seed: seed + 1, readerRests: 70 * MB }
+  const slow = { bytes, readerRests: 400_000, writerRests: 400_000 }
+  const up = { ...slow, seed, phases: { slow: 4 * MB, of: 90 * MB } }
+  const down = { ...slow, seed: seed + 1, phases: { slow: 4 * MB, of: 70 * MB } }
   expect(await exchange(ends, up, down)).toEqual([bytes, bytes])
 }
 

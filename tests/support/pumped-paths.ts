@@ -121,6 +121,11 @@ export type Load = {
   /** After so many bytes the writer, the reader, takes a rest. */
   writerRests?: number
   readerRests?: number
+  /**
+   * Only in phases, so that a gigabyte with slow ends comes to an end: the reader rests in the first `slow` of each `of` bytes, the
+   * writer in as many from the middle on; in between both are as fast as they can be, and what lies in buffers drains.
+   */
+  phases?: { slow: number; of: number }
 }
 
 /** How long a slow reader or writer rests, in ms. */
@@ -128,10 +133,13 @@ const REST_MS = 20
 /** What a writer writes at a time, in bytes: single bytes, less than a record, just one, more than any buffer. */
 const PIECES = [1, 300, 4_096, 16_384, 16_385, 65_536, 300_000, 262_144, 700_000]
 
+/** @param from where in each `of` bytes the slow ones begin */
+const isSlow = (at: number, from: number, { slow, of } = { slow: 1, of: 1 }): boolean => (at + of - from) % of < slow
+
 /** Writes a load with back-pressure and ends. */
 export async function writeLoad(
   to: Duplex,
-  { bytes, seed, writerRests = Number.POSITIVE_INFINITY }: Load,
+  { bytes, seed, writerRests = Number.POSITIVE_INFINITY, phases }: Load,
 ): Promise<void> {
   const block = pattern(seed)
   let rested = 0
@@ -139,7 +147,7 @@ export async function writeLoad(
     const size = Math.min(PIECES[piece % PIECES.length]!, bytes - at)
     if (!to.write(block.subarray(at % PERIOD, (at % PERIOD) + size))) await once(to, 'drain')
     at += size
-    if (at - rested < writerRests) continue
+    if (at - rested < writerRests || !isSlow(at, phases ? phases.of / 2 : 0, phases)) continue
     rested = at
     await rest()
   }
@@ -147,7 +155,10 @@ export async function writeLoad(
 }
 
 /** Reads to the end. @returns how many bytes came; throws at the first that is not what was written */
-export async function readLoad(from: Duplex, { seed, readerRests = Number.POSITIVE_INFINITY }: Load): Promise<number> {
+export async function readLoad(
+  from: Duplex,
+  { seed, readerRests = Number.POSITIVE_INFINITY, phases }: Load,
+): Promise<number> {
   const block = pattern(seed)
   let at = 0
   let rested = 0
@@ -160,7 +171,7 @@ export async function readLoad(from: Duplex, { seed, readerRests = Number.POSITI
       within += size
       at += size
     }
-    if (at - rested < readerRests) continue
+    if (at - rested < readerRests || !isSlow(at, 0, phases)) continue
     rested = at
     await rest()
   }

@@ -77,6 +77,8 @@ export type LoadTarget = {
   port: number
   /** Where client.pem and ca.pem are, if the load generator is to speak TLS itself. */
   tlsDirectory?: string | undefined
+  /** The name that it asks for then; that of the upstream by default. */
+  alpn?: string
 }
 
 const argumentsOf = ({ port, tlsDirectory }: LoadTarget, args: readonly (string | number)[]): string[] => [
@@ -106,22 +108,26 @@ export async function load(
   const all = argumentsOf(target, args)
   const [command, commandArgs] =
     core === undefined ? [program, all] : ['taskset', ['-c', String(core), program, ...all]]
-  const done = await run(command, commandArgs, { timeoutMs: LOAD_TIMEOUT_MS })
+  const env = target.alpn === undefined ? {} : { LOADGEN_ALPN: target.alpn }
+  const done = await run(command, commandArgs, { env, timeoutMs: LOAD_TIMEOUT_MS })
   if (done.code !== 0) throw new Error(`the load generator ended with ${String(done.code)}: ${done.stderr}`)
   return outcomeOf(done.stdout)
 }
 
-/** Runs `act` while one more connection of this way moves bytes as fast as it can. @throws Error if it stopped by itself */
+/**
+ * Runs `act` while one more connection of this way moves bytes as fast as it can; it is told which process does.
+ * @throws Error if that stopped by itself
+ */
 export async function besideBulk<T>(
   directory: string,
   target: LoadTarget,
   direction: 'up' | 'down',
-  act: () => Promise<T>,
+  act: (pid: number) => Promise<T>,
 ): Promise<T> {
   const bulk = new Kept(join(directory, 'loadgen'), argumentsOf(target, [direction, 1, ENDLESS_BYTES]))
   try {
     await bulk.waitFor(/moving/, { timeoutMs: LOAD_TIMEOUT_MS })
-    const result = await act()
+    const result = await act(bulk.child.pid ?? -1)
     if (!bulk.isRunning) throw new Error(`what was to run beside it ended: ${bulk.output}`)
     return result
   } finally {

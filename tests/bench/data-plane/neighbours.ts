@@ -72,29 +72,35 @@ function pingBeside({ directory }: Ground, { pings, seconds }: NeighbourSizes, {
   }
 }
 
-/** Runs `act` while psql copies; `command` is one of a shell, in which $PSQL is psql with its arguments. */
-async function besideCopy<T>(
+/** Commands of a shell, in which $PSQL is psql with its arguments. */
+const COPIES = {
+  out: `exec $PSQL -c "${COPY_OUT}" > /dev/null`,
+  in: `${ENDLESS_LINES} | $PSQL ${COPY_IN.map((sql) => `-c '${sql}'`).join(' ')}`,
+}
+
+/** Runs `act` while psql copies over this way as fast as it can. @throws Error if it stopped by itself */
+export async function besideCopy<T>(
   ground: Ground,
   way: RunningWay,
-  command: string,
-  log: Log,
+  direction: keyof typeof COPIES,
+  signal: AbortSignal,
   act: () => Promise<T>,
 ): Promise<T> {
   const { args, env } = clientOf(way)
   const psql = ['psql', '-X', '-q', ...args, '-d', PGBENCH.database].join(' ')
   // A process group of its own: the shell, psql, and what feeds it.
-  const copy = spawn('/bin/sh', ['-c', command.replace('$PSQL', psql)], {
+  const copy = spawn('/bin/sh', ['-c', COPIES[direction].replace('$PSQL', psql)], {
     ...{ detached: true, stdio: 'ignore', env: { ...process.env, ...env } },
   })
   const closed = once(copy, 'close')
   const copies = async (): Promise<number> => {
-    log.signal.throwIfAborted()
+    signal.throwIfAborted()
     return (await asSuperuser(ground, ['select from pg_stat_progress_copy where bytes_processed > 1000000'])).length
   }
   let result: T
   try {
     await until(async () => (await copies()) > 0, 'the COPY is under way', COPY_STARTS_WITHIN_MS)
-    await delay(UNDER_WAY_MS, undefined, { signal: log.signal })
+    await delay(UNDER_WAY_MS, undefined, { signal })
     result = await act()
     if (copy.exitCode !== null) throw new Error(`the COPY beside it ended by itself (${copy.exitCode})`)
   } finally {
@@ -110,14 +116,11 @@ function selectBeside(ground: Ground, { seconds }: NeighbourSizes, log: Log): Me
   return {
     id: 'select-beside',
     run: (way) => {
-      const copy = (command: string) => (act: () => Promise<number>) => besideCopy(ground, way, command, log, act)
+      const copy = (direction: 'out' | 'in') => (act: () => Promise<number>) =>
+        besideCopy(ground, way, direction, log.signal, act)
       const select = async (): Promise<number> =>
         percentileOf((await pgbench(way, ground.directory, { mode: 'simple', clients: 1, seconds })).latencies, 0.99)
-      const statements = COPY_IN.map((sql) => `-c '${sql}'`).join(' ')
-      return beside('select', select, {
-        'copy-out': copy(`exec $PSQL -c "${COPY_OUT}" > /dev/null`),
-        'copy-in': copy(`${ENDLESS_LINES} | $PSQL ${statements}`),
-      })
+      return beside('select', select, { 'copy-out': copy('out'), 'copy-in': copy('in') })
     },
   }
 }

@@ -59,7 +59,8 @@ export class CoreUnderTest {
   }
 }
 
-const documents = (tcpPort: number, postgresPort: number): string => `
+/** What a cluster needs to lead to them: resources, a role, a grant. */
+export const documents = (tcpPort: number, postgresPort: number): string => `
 kind: resource
 name: service
 protocol: tcp

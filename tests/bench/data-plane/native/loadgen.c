@@ -1,6 +1,7 @@
 // The load of the benchmark, against a port of this machine that leads to upstream.c. Compiled and run by native-programs.ts:
 //     loadgen PORT DIRECTORY|- MODE ARGUMENTS
-// With a DIRECTORY (client.pem, ca.pem) it speaks TLS itself, a full handshake each; with - it speaks to a gateway. Modes:
+// With a DIRECTORY (client.pem, ca.pem) it speaks TLS itself, a full handshake each, with the ALPN name in LOADGEN_ALPN (bench); with -
+// it speaks to a gateway. Modes:
 //     up|down CONNECTIONS BYTES      BYTES over each connection at once; the connections stand before the clock starts, which it
 //                                    says on its standard error
 //     ping COUNT [MS]                one byte there and back, one after the other, on one connection; at most that long
@@ -188,7 +189,11 @@ static void speak_tls(const char *directory) {
       SSL_CTX_load_verify_locations(context, "ca.pem", NULL) != 1)
     exit(2);
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
-  SSL_CTX_set_alpn_protos(context, (const unsigned char *)"\x05" "bench", 6);
+  unsigned char alpn[256];
+  const char *name = getenv("LOADGEN_ALPN");
+  int length = snprintf((char *)alpn + 1, sizeof alpn - 1, "%s", name ? name : "bench");
+  alpn[0] = length;
+  SSL_CTX_set_alpn_protos(context, alpn, length + 1);
   SSL_CTX_set_read_ahead(context, 1);
   SSL_CTX_set_default_read_buffer_len(context, BLOCK + 4096);
 }
