@@ -39,7 +39,7 @@ export async function installIfNeeded(root) {
     ? { command: process.execPath, args: [process.env.npm_execpath] }
     : { command: process.platform === 'win32' ? 'npm.cmd' : 'npm', args: [] }
   const code = await new Promise((resolve, reject) => {
-    const child = spawn(npm.command, [...npm.args, 'ci', '--no-audit', '--no-fund'], {
+    const child = spawn(npm.command, [...npm.args, 'ci', '--no-audit', '--no-fund', '--loglevel=error'], {
       cwd: root,
       // stdout is for our own ready line only
       stdio: ['ignore', 2, 2],

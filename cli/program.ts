@@ -171,7 +171,7 @@ function addGatewayCommands(program: Command, context: Context): void {
     (await import('./commands/listings.ts')).closeGateway(context, id, options),
   )
 
-  const db = program.command('db').description('Databases without a client of their own.')
+  const db = program.command('db').description('One statement on a database, for machines without psql.')
   withExamples(
     db
       .command('query')

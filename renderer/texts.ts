@@ -141,6 +141,7 @@ export const texts = {
     emptyText: 'A gateway is a port on this computer that leads to a resource. Open one, and point any client at it.',
     emptyAction: 'Choose a resource',
     noMatch: 'No gateway matches.',
+    clearFilter: 'Clear filter',
     pickTitle: 'Select a gateway',
     pickText: 'Its address, copies for every client and who is connected appear here.',
     gone: 'This gateway was closed.',

@@ -1,5 +1,6 @@
 // One profile: a cluster that the person signs in to, with its trust, its clock and the user certificate. Owns the swap of
-// that certificate: built and stored whole, then published in one assignment. Called by login.ts, renewal/ and core.ts.
+// that certificate: built and stored whole, then published in one assignment; and every call to its server's API, from whose
+// answers it learns. Called by login.ts, renewal/ and core.ts.
 import type { z } from 'zod'
 import { ClusterInfo } from '../../shared/login-api.ts'
 import { PosternError } from '../../shared/errors.ts'
@@ -14,9 +15,10 @@ import type { HeardTrust } from '../cluster/trust-news.ts'
 import { SingleFlight } from '../renewal/single-flight.ts'
 import { MachineRun, type NoteStep } from '../state-machine.ts'
 import type { KeyProtection } from './key-protection.ts'
+import { LoginStanding } from './login-standing.ts'
 import type { StoredProfile, UserCertificate } from './profile-file.ts'
 import { ProfileRecord } from './profile-record.ts'
-import { expiringWithinMs, PROFILE_MACHINE, timeLeft, type ProfileFacts, type ProfileState } from './profile-state.ts'
+import { PROFILE_MACHINE, type ProfileFacts, type ProfileState } from './profile-state.ts'
 
 /** Answers of the server come sooner or later by a little: only more than that is news of its clock, in ms. */
 const CLOCK_NEWS_MS = 1000
@@ -35,15 +37,8 @@ export class Profile {
   readonly #askingTime = new SingleFlight<unknown>()
   readonly #onCertificateAged: (profile: Profile) => void
   readonly #onProblem: (text: string, cause: unknown) => void
+  readonly #login: LoginStanding
   #couldNotStoreCas = false
-  #certificate: UserCertificate | undefined
-  #loginsUnderWay = 0
-  #isEnded = false
-  /** The end of the login was reckoned here, and the server's own clock has said the same since. */
-  #isOver = false
-  /** Why the server refuses this person. */
-  #refusal: PosternError | undefined
-  #isOffline = false
   #isLive = false
   #resourcesVersion = 0
 
@@ -63,7 +58,6 @@ export class Profile {
     this.name = options.stored.profile
     this.#record = new ProfileRecord(options)
     this.#now = options.now
-    this.#certificate = options.certificate
     this.#onChanged = options.onChanged
     this.#onCertificateAged = options.onCertificateAged
     this.#onProblem = options.onProblem
@@ -76,7 +70,8 @@ export class Profile {
         if (Math.abs(clock.offsetMs() - before) >= CLOCK_NEWS_MS) this.#changed()
       },
     }
-    this.#states = new MachineRun(PROFILE_MACHINE, this.#facts, options.noteStep)
+    this.#login = new LoginStanding(options.certificate, () => this.clock.now())
+    this.#states = new MachineRun(PROFILE_MACHINE, this.#login.facts, options.noteStep)
   }
 
   get #stored(): StoredProfile {
@@ -111,51 +106,30 @@ export class Profile {
 
   /** The user certificate that is worth presenting: there, not past its end by the server's clock, not ended by the server. */
   get usableCertificate(): UserCertificate | undefined {
-    const certificate = this.#certificate
-    if (!certificate || this.#isEnded || this.#isOver) return undefined
-    return certificate.notAfterMs > this.clock.now() ? certificate : undefined
+    return this.#login.usable
   }
 
   /** Why the server refuses this person, whatever their certificate says (disabled, unknown certificate). */
   get refusal(): PosternError | undefined {
-    return this.#refusal
+    return this.#login.refusal
   }
 
   /** Milliseconds until the login ends; 0 if it has. */
   get remainingMs(): number {
-    const certificate = this.usableCertificate
-    return certificate ? certificate.notAfterMs - this.clock.now() : 0
+    return this.#login.remainingMs
   }
 
   /** Moments at which its state changes by itself, in milliseconds from now. */
   momentsAheadMs(): number[] {
-    const certificate = this.usableCertificate
-    if (!certificate) return []
-    const { remainingMs } = this
-    const expiringMs = remainingMs - expiringWithinMs(certificate.notAfterMs - certificate.notBeforeMs)
-    return [expiringMs, remainingMs].filter((ms) => ms > 0)
+    return this.#login.momentsAheadMs()
   }
 
   get state(): ProfileState {
-    return this.#states.look(this.#facts)
-  }
-
-  get #facts(): ProfileFacts {
-    const certificate = this.#certificate
-    return {
-      isLoggingIn: this.#loginsUnderWay > 0,
-      isRefused: this.#refusal !== undefined,
-      isOffline: this.#isOffline,
-      login: !certificate
-        ? 'none'
-        : this.#isEnded
-          ? 'ended'
-          : timeLeft(this.remainingMs, certificate.notAfterMs - certificate.notBeforeMs),
-    }
+    return this.#states.look(this.#login.facts)
   }
 
   view(): ProfileView {
-    const certificate = this.#certificate
+    const { certificate } = this.#login
     return {
       profile: this.name,
       address: this.#stored.address,
@@ -188,11 +162,11 @@ export class Profile {
    * @throws PosternError `login_required`, `login_expired`: a login would help; `server_unreachable`
    */
   async certificateToPresent(signal: AbortSignal): Promise<UserCertificate> {
-    const reckoned = this.#certificate
-    if (reckoned && !this.usableCertificate && !this.#isEnded && !this.#isOver) {
+    const reckoned = this.#login.reckonedOver
+    if (reckoned) {
       const askTime = { method: 'GET' as const, path: '/v1/cluster' }
       await this.#askingTime.join((abandoned) => this.callAnonymously(askTime, ClusterInfo, abandoned), signal)
-      this.#isOver = reckoned === this.#certificate && !this.usableCertificate
+      this.#login.noteTimeAsked(reckoned)
     }
     const certificate = this.usableCertificate
     if (!certificate) throw this.loginNeeded()
@@ -204,13 +178,13 @@ export class Profile {
    * @returns undefined where there is no login to present
    */
   async callToEnd<T>(call: ApiRequest, schema: z.ZodType<T>, signal: AbortSignal): Promise<T | undefined> {
-    const certificate = this.#certificate
-    return certificate && !this.#isEnded ? this.#call(call, schema, certificate, signal) : undefined
+    const certificate = this.#login.notEnded
+    return certificate && this.#call(call, schema, certificate, signal)
   }
 
   /** The error that says that a login would help, and how to log in. */
   loginNeeded(): PosternError {
-    return this.#certificate
+    return this.#login.certificate
       ? new PosternError(
           'login_expired',
           `your login to ${this.name} has expired; log in again: ${this.loginCommand()}`,
@@ -225,12 +199,12 @@ export class Profile {
 
   /** Runs a login; the profile is `logging in` as long as it lasts. */
   async duringLogin<T>(login: () => Promise<T>): Promise<T> {
-    this.#loginsUnderWay += 1
+    this.#login.beginLogin()
     this.#changed()
     try {
       return await login()
     } finally {
-      this.#loginsUnderWay -= 1
+      this.#login.finishLogin()
       this.#changed()
     }
   }
@@ -241,11 +215,7 @@ export class Profile {
     await this.#record.inTurn(async () => {
       await this.#record.writeCertificate(certificate)
       await this.#record.write({ ...person, clockOffsetMs: this.clock.offsetMs(), usedAtMs: this.#now() })
-      this.#certificate = certificate
-      this.#isEnded = false
-      this.#isOver = false
-      this.#refusal = undefined
-      this.#isOffline = false
+      this.#login.begin(certificate)
     })
     this.#changed()
   }
@@ -256,21 +226,18 @@ export class Profile {
    */
   replaceCertificate(current: UserCertificate, fresh: UserCertificate): Promise<boolean> {
     return this.#record.inTurn(async () => {
-      if (!this.#presents(current)) return false
+      if (!this.#login.presents(current)) return false
       await this.#record.writeCertificate(fresh)
       // Logged out while it was written: that removes the file after this.
-      if (!this.#presents(current)) return false
-      this.#certificate = fresh
+      if (!this.#login.presents(current)) return false
+      this.#login.replace(fresh)
       this.#changed()
       return true
     })
   }
 
   async signOut(): Promise<void> {
-    this.#certificate = undefined
-    this.#isEnded = false
-    this.#isOver = false
-    this.#refusal = undefined
+    this.#login.end()
     this.#changed()
     await this.#record.removeCertificate()
   }
@@ -305,25 +272,19 @@ export class Profile {
   noteFailure(error: unknown, presented: UserCertificate | undefined): void {
     if (!(error instanceof PosternError)) return
     const before = this.state
-    this.#isOffline = error.code === 'server_unreachable'
-    // An answer to a certificate that was swapped meanwhile says nothing about the new one.
-    if (presented !== undefined && presented === this.#certificate) {
-      if (error.kind === 'expired') this.#isEnded = true
-      if (error.code === 'user_disabled' || error.code === 'bad_certificate') this.#refusal = error
-    }
+    this.#login.noteFailure(error, presented)
     if (this.state !== before) this.#changed()
   }
 
   /** The server answered; with the user certificate presented, it does not refuse this person. */
   noteReached(hasPresented = false): void {
     const before = this.state
-    this.#isOffline = false
-    if (hasPresented) this.#refusal = undefined
+    this.#login.noteReached(hasPresented)
     if (this.state !== before) this.#changed()
   }
 
   #changed(): void {
-    this.#states.look(this.#facts)
+    this.#states.look(this.#login.facts)
     this.#onChanged(this)
   }
 
@@ -384,10 +345,6 @@ export class Profile {
     }
   }
 
-  #presents(certificate: UserCertificate | undefined): boolean {
-    return certificate !== undefined && certificate === this.#certificate
-  }
-
   async #noteTrust(
     heard: HeardTrust | undefined,
     asked: Cluster,
@@ -396,6 +353,6 @@ export class Profile {
     // The person may have named another address or CA meanwhile: then this is old news.
     const isOfNow = asked.caPems === this.#stored.caPems && asked.address.text === this.#stored.address
     if (heard?.caPems && isOfNow) await this.#trustAsTold(heard.caPems)
-    if (heard?.isCertificateAged && this.#presents(presented)) this.#onCertificateAged(this)
+    if (heard?.isCertificateAged && this.#login.presents(presented)) this.#onCertificateAged(this)
   }
 }

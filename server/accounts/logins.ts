@@ -11,6 +11,7 @@ import type { SsoLogins } from '../sso/sso-logins.ts'
 import type { Db } from '../store/store.ts'
 import { holdPerson } from './hold-person.ts'
 import { hashPassword } from './password.ts'
+import type { Peer } from './peer.ts'
 import { provePassword, proveTotp } from './proof.ts'
 import type { RateLimit } from './rate-limit.ts'
 import { consumeSetupCode, isSetupPending } from './setup-code.ts'
@@ -30,9 +31,6 @@ export type LoginsOptions = {
   userTtlMs: number
   now: Clock
 }
-
-/** Where a request came from: the host counts for limits, the whole address goes into records. */
-export type Peer = { host: string; address: string }
 
 /** What a login answers, without the server time that the API adds. */
 export type OpenedLogin = Omit<LoginResponse, 'serverTime'>

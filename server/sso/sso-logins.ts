@@ -4,7 +4,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { SsoFinishRequest, SsoStartRequest, SsoStartResponse } from '../../shared/login-api.ts'
 import { PosternError } from '../../shared/errors.ts'
-import type { Peer } from '../accounts/logins.ts'
+import type { Peer } from '../accounts/peer.ts'
 import type { UserRow } from '../accounts/proof.ts'
 import type { RateLimit } from '../accounts/rate-limit.ts'
 import type { MasterKey } from '../secrets/master-key.ts'

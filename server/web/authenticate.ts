@@ -6,7 +6,7 @@ import { TLSSocket } from 'node:tls'
 import type { PermissionLevel } from '../../shared/api.ts'
 import { PosternError } from '../../shared/errors.ts'
 import { ALPN } from '../../shared/names.ts'
-import type { Peer } from '../accounts/logins.ts'
+import type { Peer } from '../accounts/peer.ts'
 import { requireLevel } from '../admin/permission.ts'
 import type { Actor, ApiParts } from './endpoint.ts'
 

@@ -13,6 +13,7 @@ import { Connection, type Way } from '../support/many-sessions.ts'
 import { PROBE_OPTIONS, ProcessProbe } from '../support/process-probe.ts'
 import { until } from '../support/run.ts'
 import { manyAtOnce } from '../support/steady-rate.ts'
+import { tcpResource } from '../support/tcp-resource.ts'
 import { tcpServiceProcess } from '../support/tcp-process.ts'
 
 const DEADLINE_MS = 60_000
@@ -37,13 +38,7 @@ process.env['NODE_OPTIONS'] = PROBE_OPTIONS
 const cluster = await startCluster({ routeTtl: '7h' })
 delete process.env['NODE_OPTIONS']
 try {
-  await cluster.apply(
-    [
-      `{ kind: resource, name: echo, protocol: tcp, address: "127.0.0.1:${service.port}", accounts: [{ name: tcp }] }`,
-      '{ kind: role, name: echo, allow: [{ resources: [echo], accounts: [tcp] }] }',
-      `{ kind: grant, user: ${ALICE.name}, role: echo }`,
-    ].join('\n---\n'),
-  )
+  await cluster.apply(tcpResource('echo', service.port))
   const server = cluster.server()
   const probe = await ProcessProbe.attach(server.child.pid ?? 0, () => server.stderr)
   const person = await DirectPerson.logIn(await trustOf(cluster), ALICE, AbortSignal.timeout(DEADLINE_MS))

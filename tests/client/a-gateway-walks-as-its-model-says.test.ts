@@ -1,21 +1,11 @@
 // D3 for a gateway: a real core with clock and timers of the test's own, real clients and logins, against a model that says in its
 // own words what a person must be shown. One walk takes every step of the table, others go wherever chance leads.
-import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { afterEach, expect, it } from 'vitest'
 import { GATEWAY_MACHINE } from '../../client/gateways/gateway-state.ts'
-import { AppState } from '../../shared/app-state.ts'
-import type { GatewayState, GatewayView } from '../../shared/rpc.ts'
-import { RawClient, TestCore, waitUntil, type TestHost } from '../support/client-core.ts'
-import { ManualTimers } from '../support/manual-timers.ts'
-import { PASSWORD } from '../support/fake-access-server.ts'
+import type { GatewayState } from '../../shared/rpc.ts'
 import { walkOf, type Act } from '../support/model-walk.ts'
 import { coverageOf } from '../support/steps.ts'
-
-const HOUR_MS = 3_600_000
-/** Lives of the user's and of the route's certificate in these walks, in ms. */
-const LOGIN_MS = 10 * HOUR_MS
-const ROUTE_MS = HOUR_MS
+import { HOUR_MS, LOGIN_MS, WalkedGateway } from '../support/walked-gateway.ts'
 
 /** What is true, as a person would tell it. The gateway is alice's. */
 type Model = {
@@ -50,111 +40,6 @@ function shown(model: Model): GatewayState {
   if (model.isHeld) return 'waiting for login'
   if (model.login === 'good') return 'listening'
   return model.isCooling ? 'cool-down' : 'needs login'
-}
-
-class Real {
-  readonly test: TestCore
-  readonly timers: ManualTimers
-  readonly port: number
-  readonly id: string
-  /** A window, which can ask, and a script, which cannot. */
-  window!: TestHost
-  script!: TestHost
-  client: RawClient | undefined
-
-  private constructor(test: TestCore, timers: ManualTimers, gateway: GatewayView) {
-    this.test = test
-    this.timers = timers
-    this.port = gateway.port
-    this.id = gateway.id
-  }
-
-  static async start(): Promise<Real> {
-    const timers = new ManualTimers()
-    const test = await TestCore.start({ after: timers.after })
-    test.server.userTtlMs = LOGIN_MS
-    test.server.routeTtlMs = ROUTE_MS
-    const host = await test.attach({ kind: 'terminal' })
-    await test.login(host)
-    const real = new Real(test, timers, await test.open(host, 'orders', 'detached'))
-    await real.attach()
-    await host.core.close()
-    return real
-  }
-
-  async attach(): Promise<void> {
-    this.window = await this.test.attach({ kind: 'window' })
-    this.script = await this.test.attach({ kind: 'terminal', canAsk: false })
-  }
-
-  async view(): Promise<GatewayView | undefined> {
-    const { gateways } = await this.script.core.call('gateway.list', {})
-    return gateways.find(({ id }) => id === this.id)
-  }
-
-  state = async (): Promise<GatewayState> => (await this.view())?.state ?? 'closed'
-
-  /** Both clocks, and with them every certificate, get older. */
-  async pass(ms: number): Promise<void> {
-    // An answer on its way (how people can log in is asked beside a request) would bring the time of before: it comes first.
-    for (let call = 0; call < 2; call++) await this.script.core.call('resource.list', {}).catch(() => undefined)
-    this.test.clockShiftMs += ms
-    const shiftMs = this.test.clockShiftMs
-    this.test.server.now = () => Date.now() + shiftMs
-  }
-
-  async logIn(user: string): Promise<void> {
-    await this.window.core.call('login.submit', { user, password: PASSWORD })
-    await this.settled()
-  }
-
-  /** A client comes and is connected, refused or held. */
-  async connect(): Promise<void> {
-    const client = await RawClient.connect(this.port)
-    await waitUntil(
-      async () => client.text !== '' || client.isEnded || (await this.view())?.waiting === 1,
-      'the client to be taken care of',
-    )
-    if (client.text === '' && !client.isEnded) this.client = client
-    else await this.gone(client)
-  }
-
-  async gone(client: RawClient): Promise<void> {
-    client.socket.destroy()
-    await waitUntil(async () => ((await this.view())?.connections ?? 0) === 0, 'the connection to be over')
-  }
-
-  /** Whoever was held has been told what became of it. */
-  async settled(): Promise<void> {
-    const { client } = this
-    this.client = undefined
-    if (!client) return
-    await waitUntil(() => client.text !== '' || client.isEnded || client.socket.destroyed, 'an answer to the client')
-    await this.gone(client)
-  }
-
-  async requestId(): Promise<string> {
-    const page = await this.test.attach({ kind: 'page', canAsk: false })
-    const { logins } = AppState.parse((await page.core.call('state.subscribe', {})).state)
-    await page.core.close()
-    return Object.keys(logins)[0]!
-  }
-
-  async restart(isPortTaken: boolean): Promise<void> {
-    await this.test.core.stop()
-    await this.client?.ended()
-    this.client = undefined
-    const other = createServer()
-    if (isPortTaken) await once(other.listen(this.port, '127.0.0.1'), 'listening')
-    await this.test.restart()
-    if (isPortTaken) await once(other.close(), 'close')
-    await this.attach()
-  }
-
-  async close(): Promise<void> {
-    this.client?.socket.destroy()
-    await this.test.close()
-  }
 }
 
 const isOpen = ({ listener }: Model): boolean => listener === 'open'
@@ -323,12 +208,12 @@ const ACTS = {
       await real.script.core.call('gateway.update', { gateway: real.id, port: real.port })
     },
   },
-} satisfies Record<string, Act<Model, Real>>
+} satisfies Record<string, Act<Model, WalkedGateway>>
 
 type ActName = keyof typeof ACTS
-const walk = walkOf<ActName, Model, Real>({ acts: ACTS, shown, fresh, start: () => Real.start() })
+const walk = walkOf<ActName, Model, WalkedGateway>({ acts: ACTS, shown, fresh, start: () => WalkedGateway.start() })
 
-let real: Real | undefined
+let real: WalkedGateway | undefined
 afterEach(async () => {
   await real?.close()
   real = undefined
@@ -417,7 +302,7 @@ const TOUR: ActName[] = [
 ]
 
 it('D3: one walk takes a real gateway through every step of its table', { timeout: 60_000 }, async () => {
-  real = await Real.start()
+  real = await WalkedGateway.start()
   const model = fresh()
   await walk.tour(TOUR, model, real)
   // refused → needs login: out of reach, the server says nothing of the route, and the refusal of before is not repeated.

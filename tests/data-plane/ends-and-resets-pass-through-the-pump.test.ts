@@ -5,6 +5,7 @@ import { connect, createServer, Socket, type AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { linkOf } from '../../link/link.ts'
+import { breaksOffAsAReset } from '../support/path-behaviour.ts'
 import { hideHandle, pumpedPath, streamSide, tcpSide, tlsSide, type MakeSide } from '../support/pumped-paths.ts'
 import { until } from '../support/run.ts'
 
@@ -61,21 +62,8 @@ describe('what is broken off looks broken off on the other side, never like an e
     for (const side of ['near', 'far'] as const) {
       it(`G1: ${name}: in the middle of a transfer, by the ${side} end`, async () => {
         const ends = await pathOf(way)()
-        const [breaker, other] = side === 'near' ? [ends.near, ends.far] : [ends.far, ends.near]
-        let hasEnded = false
-        other.once('end', () => (hasEnded = true))
-        // Both directions are under way, and more is waiting than goes through at once.
-        const block = Buffer.alloc(4_000_000, side)
-        breaker.write(block)
-        other.write(block)
-        const broken = once(other, 'error')
-        await Promise.all([once(other, 'data'), once(breaker, 'data')])
-        if (side === 'near') ends.resetNear()
-        else ends.resetFar()
-        await broken
+        await breaksOffAsAReset(() => Promise.resolve(ends), side)
         expect((await ends.pumped).cause).toBeInstanceOf(Error)
-        expect(hasEnded).toBe(false)
-        for (const end of [ends.near, ends.far]) end.destroy()
       })
     }
   }

@@ -18,6 +18,7 @@ import {
 } from '../support/path-behaviour.ts'
 import { exchange, type Ends, type Path } from '../support/pumped-paths.ts'
 import { until } from '../support/run.ts'
+import { tcpResource } from '../support/tcp-resource.ts'
 import { TcpService } from '../support/tcp-service.ts'
 
 const TIMEOUT_MS = 600_000
@@ -36,16 +37,7 @@ const open: Socket[] = []
 beforeAll(async () => {
   service = await new TcpService().start()
   cluster = await startCluster()
-  await cluster.apply(`
-kind: resource
-name: bulk
-protocol: tcp
-address: 127.0.0.1:${service.port}
----
-{ kind: role, name: bulk, allow: [{ resources: [bulk], accounts: [tcp] }] }
----
-{ kind: grant, user: alice, role: bulk }
-`)
+  await cluster.apply(tcpResource('bulk', service.port))
   const signal = AbortSignal.timeout(60_000)
   const person = await DirectPerson.logIn(await trustOf(cluster), ALICE, signal)
   const certificate = await person.route('bulk', 'tcp', 'tcp', signal)

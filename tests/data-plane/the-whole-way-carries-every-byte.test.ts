@@ -15,6 +15,7 @@ import {
 } from '../support/path-behaviour.ts'
 import type { Ends } from '../support/pumped-paths.ts'
 import { until } from '../support/run.ts'
+import { tcpResource } from '../support/tcp-resource.ts'
 import { TcpService } from '../support/tcp-service.ts'
 
 let cluster: TestCluster
@@ -26,16 +27,7 @@ let corePid: number
 beforeAll(async () => {
   service = await new TcpService().start()
   cluster = await startCluster()
-  await cluster.apply(`
-kind: resource
-name: bulk
-protocol: tcp
-address: 127.0.0.1:${service.port}
----
-{ kind: role, name: bulk, allow: [{ resources: [bulk], accounts: [tcp] }] }
----
-{ kind: grant, user: alice, role: bulk }
-`)
+  await cluster.apply(tcpResource('bulk', service.port))
   home = await cluster.newHome()
   await cluster.login(home)
   gateway = await cluster.open(home, 'bulk')

@@ -76,6 +76,8 @@ describe('long lists', () => {
     await page.getByPlaceholder('Filter gateways').fill(':20077')
     await page.getByRole('heading', { name: /127\.0\.0\.1:20077/ }).waitFor()
     expect(await rows.count()).toBe(1)
+    await page.getByRole('button', { name: 'Clear filter' }).click()
+    await rows.nth(1).waitFor()
     expect(complaints).toEqual([])
     await page.close()
   })

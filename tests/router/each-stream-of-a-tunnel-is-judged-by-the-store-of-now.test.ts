@@ -13,12 +13,14 @@ import { CALM } from '../support/tunnel-pair.ts'
 
 const PATIENCE_MS = 30_000
 
+let clockShiftMs = 0
 let server: RunningTestServer
 let service: TcpService
 const tunnels: Tunnel[] = []
 beforeEach(async () => {
   service = await new TcpService().start()
-  server = await startRunningServer()
+  clockShiftMs = 0
+  server = await startRunningServer('', { now: () => new Date(Date.now() + clockShiftMs) })
   await server.apply(
     { kind: 'user', name: 'alice', password: 'correct horse alice' },
     { kind: 'resource', name: 'echo', protocol: 'tcp', address: `127.0.0.1:${service.port}` },
@@ -32,7 +34,9 @@ afterEach(async () => {
   await service.stop()
 })
 
-async function openTunnel(route: Credentials): Promise<Tunnel> {
+const routeOf = (login: Credentials): Promise<Credentials> => server.routeFor(login, 'echo', 'tcp', 'tcp')
+
+async function openTunnel(route: Partial<Credentials>): Promise<Tunnel> {
   const socket = server.connect(ALPN.tunnel, route)
   await once(socket, 'secureConnect', { signal: AbortSignal.timeout(PATIENCE_MS) })
   const tunnel = new Tunnel({ socket, transport: socket, settings: CALM })
@@ -46,14 +50,30 @@ async function nextStream(tunnel: Tunnel, alpn: string = ALPN.tcp): Promise<{ sa
   const preamble = await readPreamble(link.stream, AbortSignal.timeout(PATIENCE_MS))
   return { said: 'ok' in preamble ? 'ok' : preamble.refused.code, link }
 }
-const said = async (tunnel: Tunnel, alpn?: string): Promise<string> => (await nextStream(tunnel, alpn)).said
+async function said(tunnel: Tunnel, alpn?: string): Promise<string> {
+  const { said, link } = await nextStream(tunnel, alpn)
+  link.destroy()
+  return said
+}
+
+it('C3, C4: a stream for which the certificate of its tunnel is not made is refused with why, beside others that are not', async () => {
+  const login = await server.logIn('alice')
+  const tunnel = await openTunnel(await routeOf(login))
+  expect(await said(tunnel)).toBe('ok')
+  for (const other of [ALPN.postgres, ALPN.control, ALPN.tunnel, 'postern-of-tomorrow'])
+    expect([other, await said(tunnel, other)]).toEqual([other, 'wrong_identity'])
+  expect(await said(tunnel)).toBe('ok')
+  tunnel.drain()
+  expect(await tunnel.closed).toBeUndefined()
+  expect(await said(await openTunnel({}))).toBe('bad_certificate')
+  expect(await said(await openTunnel(login))).toBe('wrong_identity')
+})
 
 it('C4, C5: what is lost between two streams refuses the next: the role, the person, the login', async () => {
-  const tunnel = await openTunnel(await server.routeFor(await server.logIn('alice'), 'echo', 'tcp', 'tcp'))
+  const tunnel = await openTunnel(await routeOf(await server.logIn('alice')))
   const first = await nextStream(tunnel)
   expect(first.said).toBe('ok')
   expect(await said(tunnel)).toBe('ok')
-  expect(await said(tunnel, ALPN.postgres)).toBe('wrong_identity')
 
   await server.call('DELETE', '/v1/admin/grants/alice/dev', undefined, server.root)
   expect(await said(tunnel)).toBe('resource_denied')
@@ -79,8 +99,29 @@ it('C4, C5: what is lost between two streams refuses the next: the role, the per
   expect(tunnel.isOpen).toBe(true)
 })
 
+it('C4: a route certificate that has run out and a login that has ended refuse the next stream', async () => {
+  const login = await server.logIn('alice')
+  const tunnel = await openTunnel(await routeOf(login))
+  expect(await said(tunnel)).toBe('ok')
+  clockShiftMs += server.config.ttl.route + 1000
+  expect(await said(tunnel)).toBe('certificate_expired')
+  const fresh = await openTunnel(await routeOf(login))
+  expect(await said(fresh)).toBe('ok')
+  await server.call('POST', '/v1/logout', {}, login)
+  expect(await said(fresh)).toBe('login_expired')
+})
+
+it('S8: a login that ends ends the streams of its sessions, and the tunnel lives on', async () => {
+  const login = await server.logIn('alice')
+  const tunnel = await openTunnel(await routeOf(login))
+  const { link } = await nextStream(tunnel)
+  await server.call('POST', '/v1/logout', {}, login)
+  await link.closed
+  expect(tunnel.isOpen).toBe(true)
+})
+
 it('C4, C7: the certificate of a standing tunnel goes on while its CA is trusted, and is refused once that is dropped', async () => {
-  const tunnel = await openTunnel(await server.routeFor(await server.logIn('alice'), 'echo', 'tcp', 'tcp'))
+  const tunnel = await openTunnel(await routeOf(await server.logIn('alice')))
   expect(await said(tunnel)).toBe('ok')
   await server.call('POST', '/v1/admin/ca/rotate', undefined, server.root)
   expect(await said(tunnel)).toBe('ok')

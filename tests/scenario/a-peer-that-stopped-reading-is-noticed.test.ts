@@ -9,6 +9,7 @@ import { keepPsql, psql, startCluster, type TestCluster } from '../support/clust
 import { LightClient, type Outcome } from '../support/light-client.ts'
 import { until, type Kept } from '../support/run.ts'
 import { tcpClientProcess, tcpServiceProcess } from '../support/tcp-process.ts'
+import { tcpResource } from '../support/tcp-resource.ts'
 
 const SERVER_LIMIT = '2s'
 const PATIENCE_MS = 40_000
@@ -81,20 +82,6 @@ async function backends(what: string): Promise<number[]> {
   } finally {
     await client.end()
   }
-}
-
-async function addTcp(name: string, port: number): Promise<void> {
-  await cluster.apply(`kind: resource
-name: ${name}
-protocol: tcp
-address: 127.0.0.1:${port}
-accounts: [{ name: tcp }]
----
-kind: role
-name: ${name}
-allow: [{ resources: [${name}], accounts: [tcp] }]
----
-{ kind: grant, user: alice, role: ${name} }`)
 }
 
 /**
@@ -170,7 +157,7 @@ describe('a peer that takes no bytes', () => {
   ] as const)('I3: a stopped tcp $stopped is noticed, and both ends are broken off', async (test) => {
     const service = await tcpServiceProcess(test.target)
     keep(service.process)
-    await addTcp(test.name, service.port)
+    await cluster.apply(tcpResource(test.name, service.port))
     const gateway = await cluster.open(home, test.name)
     const client = keep(tcpClientProcess(gateway.port, test.client))
     const { process: target } = service
@@ -187,7 +174,7 @@ describe('a peer that takes no bytes', () => {
   it('I3: every leg has TCP keepalive, first after 30 s', async () => {
     const service = await tcpServiceProcess('echo')
     keep(service.process)
-    await addTcp('still', service.port)
+    await cluster.apply(tcpResource('still', service.port))
     const gateway = await cluster.open(home, 'still')
     const client = keep(tcpClientProcess(gateway.port, 'read'))
     const sockets = await ourSockets([gateway.port, cluster.port, service.port])

@@ -84,7 +84,11 @@ export const streamSide: MakeSide = () => {
   const link = linkOf(here)
   // An end that is broken off takes the other with it, as a reset would.
   end.once('close', () => (end.errored ? link.destroy(end.errored) : undefined))
-  here.once('close', () => (here.readableEnded && here.writableFinished ? undefined : end.destroy(new Error('reset'))))
+  here.once('close', () =>
+    here.readableEnded && here.writableFinished
+      ? undefined
+      : end.destroy(Object.assign(new Error('reset'), { code: 'ECONNRESET' })),
+  )
   return Promise.resolve({ end, reset: () => void end.destroy(new Error('broken off')), link })
 }
 

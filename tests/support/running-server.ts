@@ -43,9 +43,11 @@ export async function startRunningServer(settings = '', options: Partial<StartOp
   const doors = new Set<Door>()
   let ca: string[] = []
 
-  const connect = (alpn: string, credentials: Partial<Credentials> = {}): tls.TLSSocket => {
+  /** Before its handshake. Trusts the server's CAs of the start, unless the options say otherwise. */
+  const connect = (alpn: string | undefined, options: tls.ConnectionOptions = {}): tls.TLSSocket => {
     const trust = ca.length === 0 ? { rejectUnauthorized: false } : { ca }
-    const socket = tls.connect({ host: '127.0.0.1', port, ALPNProtocols: [alpn], ...trust, ...credentials })
+    const names = alpn === undefined ? {} : { ALPNProtocols: [alpn] }
+    const socket = tls.connect({ host: '127.0.0.1', port, ...names, ...trust, ...options })
     return socket.on('error', () => undefined)
   }
 
@@ -77,6 +79,7 @@ export async function startRunningServer(settings = '', options: Partial<StartOp
   const root = await withKey('/v1/setup', { setupCode: made.setupCode, user: 'root', password: 'correct horse root' })
 
   return {
+    config,
     store,
     root,
     call,

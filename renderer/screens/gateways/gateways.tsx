@@ -1,9 +1,9 @@
 // The open gateways: a list of any length beside the page of the selected one.
-import { Search } from 'lucide-react'
 import { useDeferredValue, useMemo, useState } from 'react'
 import type { GatewayDetail } from '../../../shared/app-state.ts'
 import { Button } from '../../components/button.tsx'
 import { EmptyState } from '../../components/empty-state.tsx'
+import { FindField } from '../../components/find-field.tsx'
 import { VirtualList } from '../../components/virtual-list.tsx'
 import { navigate } from '../../navigation.ts'
 import { useGatewayList } from '../../state/selectors.ts'
@@ -52,19 +52,11 @@ export function Gateways({ selected }: { selected: string | null }) {
         </header>
         {gateways.length >= FILTER_FROM && (
           <search className={styles.find}>
-            <Search aria-hidden="true" />
-            <input
-              type="text"
-              dir="auto"
-              spellCheck={false}
-              autoComplete="off"
-              aria-label={texts.gateways.filter}
-              placeholder={texts.gateways.filter}
+            <FindField
+              label={texts.gateways.filter}
               value={words}
-              onChange={(event) => setWords(event.target.value)}
-              onKeyDown={(event) => {
-                if (event.key === 'Escape') setWords('')
-              }}
+              onChange={setWords}
+              clearLabel={texts.gateways.clearFilter}
             />
           </search>
         )}

@@ -1,7 +1,6 @@
 // The filters over the list of resources: words, kind, label.
-import { Search, X } from 'lucide-react'
 import { RESOURCE_PROTOCOLS } from '../../../shared/names.ts'
-import { IconButton } from '../../components/button.tsx'
+import { FindField } from '../../components/find-field.tsx'
 import { texts } from '../../texts.ts'
 import { NO_FILTER, type ResourceFilter } from './filter-resources.ts'
 import styles from './filter-bar.module.css'
@@ -21,28 +20,14 @@ export function FilterBar({
   const isFiltering = filter.words !== '' || filter.kind !== null || filter.label !== null
   return (
     <search className={styles.bar} aria-label={texts.resources.list}>
-      <div className={styles.find}>
-        <Search aria-hidden="true" />
-        <input
-          type="text"
-          dir="auto"
-          spellCheck={false}
-          autoComplete="off"
-          aria-label={texts.resources.find}
-          placeholder={texts.resources.find}
-          value={filter.words}
-          onChange={(event) => onChange({ ...filter, words: event.target.value })}
-          onKeyDown={(event) => {
-            if (event.key === 'Enter') onEnter()
-            if (event.key === 'Escape' && filter.words !== '') onChange({ ...filter, words: '' })
-          }}
-        />
-        {isFiltering && (
-          <IconButton label={texts.resources.clearFilters} className={styles.clear} onClick={() => onChange(NO_FILTER)}>
-            <X />
-          </IconButton>
-        )}
-      </div>
+      <FindField
+        label={texts.resources.find}
+        value={filter.words}
+        onChange={(words) => onChange({ ...filter, words })}
+        clearLabel={texts.resources.clearFilters}
+        clearMore={{ isShown: isFiltering, onClear: () => onChange(NO_FILTER) }}
+        onEnter={onEnter}
+      />
       <div className={styles.selects}>
         <select
           aria-label={texts.resources.kind}

@@ -1,6 +1,6 @@
 // What stands over the list of sessions: whose and which, the filter by words, and the one gateway that it is about, if any.
-import { Search, X } from 'lucide-react'
-import { IconButton } from '../../components/button.tsx'
+import { X } from 'lucide-react'
+import { FindField } from '../../components/find-field.tsx'
 import { Segmented } from '../../components/segmented.tsx'
 import { texts } from '../../texts.ts'
 import { accountOf, setFilter, type SessionsFilter } from './sessions-view.ts'
@@ -49,27 +49,13 @@ export function SessionsBar({
         )}
       </header>
       <search className={styles.bar} aria-label={words.list}>
-        <div className={styles.find}>
-          <Search aria-hidden="true" />
-          <input
-            type="text"
-            dir="auto"
-            spellCheck={false}
-            autoComplete="off"
-            aria-label={words.find}
-            placeholder={words.find}
-            value={filter.words}
-            onChange={(event) => setFilter({ words: event.target.value })}
-            onKeyDown={(event) => {
-              if (event.key === 'Escape' && filter.words !== '') setFilter({ words: '' })
-            }}
-          />
-          {filter.words !== '' && (
-            <IconButton label={words.clearFilter} className={styles.clear} onClick={() => setFilter({ words: '' })}>
-              <X />
-            </IconButton>
-          )}
-        </div>
+        <FindField
+          className={styles.find}
+          label={words.find}
+          value={filter.words}
+          onChange={(typed) => setFilter({ words: typed })}
+          clearLabel={words.clearFilter}
+        />
         <Segmented
           label={words.state}
           options={STATES}

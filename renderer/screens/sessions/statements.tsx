@@ -1,11 +1,11 @@
 // What a session ran, as a timeline with the newest first: when, the text, what became of it and how long it took; searched at the
 // server, which has all of it.
-import { Search, X } from 'lucide-react'
 import { useEffect, useState } from 'react'
 import type { ProfileView } from '../../../shared/rpc.ts'
 import type { SessionView } from '../../../shared/session-api.ts'
-import { Button, IconButton } from '../../components/button.tsx'
+import { Button } from '../../components/button.tsx'
 import { ErrorLine } from '../../components/empty-state.tsx'
+import { FindField } from '../../components/find-field.tsx'
 import { Spinner } from '../../components/spinner.tsx'
 import { formatAgo } from '../../format.ts'
 import { useStatements } from '../../state/statements.ts'
@@ -33,26 +33,13 @@ export function Statements({ session, profile }: { session: SessionView; profile
               <Counts session={session} clockOffsetMs={profile.clockOffsetMs} />
             </span>
             <search className={styles.find}>
-              <Search aria-hidden="true" />
-              <input
-                type="text"
-                dir="auto"
-                spellCheck={false}
-                autoComplete="off"
-                maxLength={200}
-                aria-label={words.searchStatements}
-                placeholder={words.searchStatements}
+              <FindField
+                label={words.searchStatements}
                 value={typed}
-                onChange={(event) => setTyped(event.target.value)}
-                onKeyDown={(event) => {
-                  if (event.key === 'Escape' && typed !== '') setTyped('')
-                }}
+                onChange={setTyped}
+                clearLabel={words.clearFilter}
+                maxLength={200}
               />
-              {typed !== '' && (
-                <IconButton label={words.clearFilter} className={styles.clear} onClick={() => setTyped('')}>
-                  <X />
-                </IconButton>
-              )}
             </search>
           </>
         )}
