@@ -14,7 +14,7 @@ beforeAll(async () => {
   server.sso = { name: 'Shop ID' }
   await builtApp('real')
   desktop = await Desktop.start({ renderer: 'real' })
-}, 180_000)
+})
 afterAll(async () => {
   await desktop.close()
   await server.close()

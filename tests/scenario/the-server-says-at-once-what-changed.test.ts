@@ -80,7 +80,7 @@ beforeAll(async () => {
   elsewhere = await Home.start(cluster.address)
   await elsewhere.logIn(ALICE)
   await elsewhere.open()
-}, 120_000)
+})
 afterAll(async () => {
   await Promise.all([...psqls].map((child) => child.stop()))
   await Promise.all([...homes].map((home) => home.close()))

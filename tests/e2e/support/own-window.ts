@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import WebSocket from 'ws'
 import { z } from 'zod'
+import { PATIENCE } from '../../support/patience.ts'
 import { Kept, until } from '../../support/run.ts'
 
 export type Display = { env: Record<string, string | undefined>; stop: () => Promise<unknown> }
@@ -55,17 +56,9 @@ export type WatchedPage = {
 }
 type Devtools = (method: string, params: Record<string, unknown>) => Promise<Record<string, unknown>>
 
-/** The pages of the Chromium whose profile lies below `home`; none while it does not run. */
+/** The pages of the Chromium whose profile lies below `home`; none while it does not run. Fails if it runs and does not answer. */
 export async function pagesOf(home: string): Promise<WatchedPage[]> {
-  const [port = ''] = (
-    await readFile(join(home, 'browser-profile', 'DevToolsActivePort'), 'utf8').catch(() => '')
-  ).split('\n')
-  if (port === '') return []
-  const answer = await fetch(`http://127.0.0.1:${port}/json/list`, { signal: AbortSignal.timeout(5000) }).catch(
-    () => undefined,
-  )
-  if (!answer?.ok) return []
-  return Targets.parse(await answer.json())
+  return (await targetsOf(home))
     .filter((target) => target.type === 'page')
     .map(({ url, webSocketDebuggerUrl }) => {
       const call: Devtools = (method, params) => callDevtools(webSocketDebuggerUrl, method, params)
@@ -89,6 +82,29 @@ export async function pagesOf(home: string): Promise<WatchedPage[]> {
         },
       }
     })
+}
+
+/** What Chromium says that it shows. That it could not be asked is no answer: then it is asked again. */
+async function targetsOf(home: string): Promise<z.infer<typeof Targets>> {
+  const portFile = join(home, 'browser-profile', 'DevToolsActivePort')
+  const [port = ''] = (await readFile(portFile, 'utf8').catch(() => '')).split('\n')
+  if (port === '') return []
+  let found: z.infer<typeof Targets> = []
+  await until(
+    async () => {
+      try {
+        const answer = await fetch(`http://127.0.0.1:${port}/json/list`, { signal: AbortSignal.timeout(DEADLINE_MS) })
+        found = Targets.parse(await answer.json())
+        return true
+      } catch (error) {
+        // Nobody listens any more.
+        return error instanceof TypeError && (error.cause as { code?: unknown }).code === 'ECONNREFUSED'
+      }
+    },
+    'Chromium says which pages it has',
+    30_000,
+  )
+  return found
 }
 
 /** The page whose address matches, as soon as there is one. */
@@ -136,7 +152,7 @@ async function callDevtools(
   }
 }
 
-const DEADLINE_MS = 10_000
+const DEADLINE_MS = PATIENCE * 10_000
 let calls = 0
 
 /** One call on a connection that is open. */
