@@ -13,6 +13,7 @@ export default defineConfig({
     testTimeout: 240_000,
     hookTimeout: 300_000,
     teardownTimeout: 60_000,
+    expect: { poll: { timeout: 30_000 } },
     // A test that is left out says why (`context.skip(reason)`), and none is left alone by accident.
     allowOnly: false,
     env: { POSTERN_TEST: '1' },

@@ -9,7 +9,7 @@ import type { ShellHandlers } from '../page-gate.ts'
 
 type LoginToTake = z.output<(typeof SHELL_EVENTS)['shell.takeLogin']>
 
-/** A window whose page does not come within this time will not come, in ms. */
+/** A window whose page does not come within this time stands in no other one's way, in ms; it may still come. */
 const ARRIVAL_DEADLINE_MS = 30_000
 /** Windows that a request gets while none of them shows it: one may be closing when it is asked, and hear no more. */
 const TRIES_MAX = 3
@@ -52,11 +52,6 @@ export function createLoginWindow({ open }: LoginWindowOptions): LoginWindow {
     arrival = undefined
   }
 
-  const giveUp = (): void => {
-    noLongerOpening()
-    unseen.clear()
-  }
-
   const remember = (requestId: string, times: number): void => {
     tries.set(requestId, times)
     for (const oldest of tries.keys()) {
@@ -70,10 +65,13 @@ export function createLoginWindow({ open }: LoginWindowOptions): LoginWindow {
     if (arrival !== undefined) return true
     const opening = open()
     if (opening === undefined) return false
-    const deadline = setTimeout(giveUp, ARRIVAL_DEADLINE_MS)
+    // What waits for it goes on waiting: a machine that slept, or is very busy, brings the window later.
+    const deadline = setTimeout(noLongerOpening, ARRIVAL_DEADLINE_MS)
     arrival = deadline
     void opening.then((isOpen) => {
-      if (!isOpen && arrival === deadline) giveUp()
+      if (isOpen || arrival !== deadline) return
+      noLongerOpening()
+      unseen.clear()
     })
     return true
   }

@@ -4,6 +4,7 @@ import type { Browser, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { ALICE, keepPsql, startCluster, type TestCluster } from '../support/cluster.ts'
 import { PlainBrowser, startIdentityProvider, type IdentityProvider } from '../support/identity-provider.ts'
+import { PATIENCE } from '../support/patience.ts'
 import { buildApp, loginOf, startBrowserApp, startChromium, type BrowserApp } from './support/browser-app.ts'
 
 let provider: IdentityProvider
@@ -52,7 +53,7 @@ async function leave(from: Page, button: 'Continue with Shop ID' | 'Start again'
     from.context().waitForEvent('page'),
     loginOf(from).getByRole('button', { name: button }).click(),
   ])
-  opened.setDefaultTimeout(15_000)
+  opened.setDefaultTimeout(PATIENCE * 15_000)
   return opened
 }
 
@@ -137,7 +138,7 @@ describe('single sign-on in the app', () => {
     expect((await elsewhere.follow(back)).text).toContain('You are logged in to test')
     expect(await held.ended).toMatchObject(ROWS)
     await dialog.waitFor({ state: 'hidden' })
-    const failed = await cluster.audit(['--event', 'login.failed', '--since', '60s'])
+    const failed = await cluster.audit(['--event', 'login.failed', '--since', '30m'])
     expect(failed).toContainEqual(
       expect.objectContaining({ detail: { how: 'sso', code: 'sso_denied', person: 'eve@shop.example' } }),
     )
@@ -167,6 +168,7 @@ describe('single sign-on in the app', () => {
     await dialog.getByText('The access server cannot reach Shop ID: nothing listens there').waitFor()
     await provider.resume()
     await dialog.getByRole('button', { name: 'Log in with a password' }).click()
+    await expect.poll(() => page.evaluate('document.activeElement?.name')).toBe('password')
     await page.keyboard.type(ALICE.password)
     await page.keyboard.press('Enter')
     await dialog.waitFor({ state: 'hidden' })

@@ -113,7 +113,8 @@ describe('the app in a browser', () => {
     }
     const startedAt = Date.now()
     expect((await psql(url, ['-c', 'select 3'])).stderr).toMatch(SAYS_WHERE_TO_LOG_IN)
-    expect(Date.now() - startedAt).toBeLessThan(5000)
+    // Else it would be held for minutes.
+    expect(Date.now() - startedAt).toBeLessThan(20_000)
     expect(await loginOf(page).isVisible()).toBe(false)
     // Ahead of time, with one click: the pause is over.
     await page.getByRole('banner').getByRole('button', { name: 'Log in' }).click()

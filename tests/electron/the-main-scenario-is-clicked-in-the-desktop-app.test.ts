@@ -6,6 +6,7 @@ import { stopCore } from '../../client/connect.ts'
 import { logIn, loginOf } from '../e2e/support/browser-app.ts'
 import { ALICE, keepPsql, psql, startCluster, type TestCluster } from '../support/cluster.ts'
 import { until } from '../support/run.ts'
+import { PATIENCE } from '../support/patience.ts'
 import { builtApp } from './built.ts'
 import { Desktop } from './desktop.ts'
 
@@ -25,7 +26,7 @@ beforeEach(async () => {
   // The terminal's core would live on for a moment, and the app would rightly use it.
   await stopCore(home)
   desktop = await Desktop.start({ home, renderer: 'real' })
-  ;(await desktop.page()).setDefaultTimeout(10_000)
+  ;(await desktop.page()).setDefaultTimeout(PATIENCE * 10_000)
 })
 afterEach(() => desktop.close())
 

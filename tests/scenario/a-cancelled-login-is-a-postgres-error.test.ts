@@ -1,16 +1,6 @@
 // Cancel instead: Ctrl-C at the prompt, or three wrong passwords; psql is told in its own protocol, the gateway stays open.
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import {
-  keepPsql,
-  PATIENT_SETTINGS,
-  psql,
-  startCluster,
-  type TestCluster,
-  logInBriefly,
-  untilExpired,
-} from '../support/cluster.ts'
+import { keepPsql, psql, startCluster, type TestCluster, logInBriefly, untilExpired } from '../support/cluster.ts'
 import { until, type Kept } from '../support/run.ts'
 
 let cluster: TestCluster
@@ -23,7 +13,6 @@ afterAll(async () => {
 
 async function expiredGateway(): Promise<{ home: string; terminal: Kept; url: string }> {
   const home = await cluster.newHome()
-  await writeFile(join(home, 'settings.json'), JSON.stringify({ ...PATIENT_SETTINGS, coolDown: '2m' }), { mode: 0o600 })
   await cluster.login(home)
   const terminal = cluster.terminal(home, ['gateway', 'open', 'orders'])
   const [url] = await terminal.waitFor(/postgresql:\/\/[^\s"']+/)

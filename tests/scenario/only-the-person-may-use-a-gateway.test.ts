@@ -78,7 +78,8 @@ describe('whoever is not the person', () => {
     ]) {
       const startedAt = Date.now()
       await send(bytes)
-      expect(Date.now() - startedAt).toBeLessThan(5000)
+      // Else it would be held for minutes.
+      expect(Date.now() - startedAt).toBeLessThan(20_000)
     }
     expect(asked()).toBe(false)
     await cluster.login(home)

@@ -71,8 +71,8 @@ export type OpenGateway = {
   env: Record<string, string>
 }
 
-/** Settings of a core whose login requests outlast what tests do while one is open. */
-export const PATIENT_SETTINGS = { loginWait: '4m', loginHardLimit: '8m' }
+/** Settings of a core whose login requests, and pauses after them, outlast what tests do meanwhile. */
+export const PATIENT_SETTINGS = { loginWait: '4m', loginHardLimit: '8m', coolDown: '1m' }
 
 const DATABASE_SQL = `
   create role reader login password 'target-reader-secret';

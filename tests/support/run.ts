@@ -88,7 +88,7 @@ export class Kept {
   /** Ends it: the signal, then SIGKILL after a while. Resolves when it is gone. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<Finished> {
     if (this.isRunning) this.child.kill(signal)
-    const timer = setTimeout(() => this.child.kill('SIGKILL'), PATIENCE * 5000)
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), PATIENCE * 10_000)
     try {
       return await this.ended
     } finally {
