@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { readDoor } from '../../client/app/door.ts'
 import { stopCore } from '../../client/connect.ts'
 import { ALICE, keepPsql, startCluster, type TestCluster } from '../support/cluster.ts'
-import { until, type Kept } from '../support/run.ts'
+import { until } from '../support/run.ts'
 import { buildApp } from './support/browser-app.ts'
 import {
   lookElsewhere,
@@ -20,6 +20,7 @@ import {
   type,
   watchedChromium,
   type Display,
+  type Elsewhere,
   type WatchedPage,
 } from './support/own-window.ts'
 
@@ -44,7 +45,7 @@ afterAll(async () => {
 
 let home = ''
 let url = ''
-let elsewhere: Kept | undefined
+let elsewhere: Elsewhere | undefined
 beforeEach(async (context) => {
   if (!display) context.skip('needs Xvfb')
   home = await cluster.newHome()
@@ -81,10 +82,26 @@ const loginWindows = async (): Promise<WatchedPage[]> => (await pagesOf(home)).f
 const isGone = (): Promise<void> =>
   until(async () => (await loginWindows()).length === 0, 'the small window is gone', 20_000)
 
-async function loginWindow(): Promise<WatchedPage> {
-  const page = await pageOf(home, LOGIN)
-  await until(async () => (await hasLogin(page)) === true, 'the small window asks', 20_000)
-  return page
+/** The small window, as soon as it asks. One that is about to close asks nothing any more. */
+async function loginWindow(main: WatchedPage): Promise<WatchedPage> {
+  let asking: WatchedPage | undefined
+  try {
+    await until(
+      async () => {
+        for (const page of await loginWindows()) if ((await hasLogin(page).catch(() => false)) === true) asking = page
+        return asking !== undefined
+      },
+      'the small window asks',
+      40_000,
+    )
+  } catch (cause) {
+    const [isFocused, title] = [await main.ask('document.hasFocus()'), await main.ask('document.title')]
+    const log = await readFile(join(home, 'browser-host.log'), 'utf8').catch(String)
+    throw new Error(`no small window; the page: focus ${String(isFocused)}, ${String(title)}; the host: ${log}`, {
+      cause,
+    })
+  }
+  return asking as WatchedPage
 }
 
 async function answer(page: WatchedPage): Promise<void> {
@@ -106,14 +123,15 @@ it('G10 G11 G12: nobody looks at the page, so one small window asks, and goes wh
 
   elsewhere = await lookElsewhere(display as Display, join(dir, 'elsewhere-1'), main)
   await expire(main)
+  await elsewhere.look()
   const held = [keepPsql(url, ['-c', 'select 5']), keepPsql(url, ['-c', 'select 6'])]
-  const small = await loginWindow()
+  const small = await loginWindow(main)
   await shows(small, 'psql wants to connect to orders as reader')
   await shows(small, '2 connections are waiting')
   expect(await small.ask('[outerWidth, outerHeight].join()')).toBe('440,500')
   await picture(small)
   // One of the two asks, never both.
-  expect(await hasLogin(main)).toBe(false)
+  await until(async () => (await hasLogin(main)) === false, 'the page asks no more')
   expect(await loginWindows()).toHaveLength(1)
   await answer(small)
   const [five, six] = await Promise.all(held.map((psql) => psql.ended))
@@ -123,8 +141,9 @@ it('G10 G11 G12: nobody looks at the page, so one small window asks, and goes wh
 
   // Escape is the answer no, as in the dialog.
   await expire(main)
+  await elsewhere.look()
   const refused = keepPsql(url, ['-c', 'select 7'])
-  await press(await loginWindow(), 'Escape')
+  await press(await loginWindow(main), 'Escape')
   expect((await refused.ended).stderr).toMatch(/FATAL: .*session.*expired/i)
   await isGone()
 })
@@ -133,21 +152,24 @@ it('G5 G8 G11: the small window closes when nobody waits or another terminal log
   const main = await openApp()
   elsewhere = await lookElsewhere(display as Display, join(dir, 'elsewhere-2'), main)
   await expire(main)
+  await elsewhere.look()
   const leaves = keepPsql(url, ['-c', 'select 1'])
-  await loginWindow()
+  await loginWindow(main)
   // Untouched: that the window took the request over is no sign of a person.
   await leaves.stop('SIGKILL')
   await isGone()
 
+  await elsewhere.look()
   const first = keepPsql(url, ['-c', 'select 2'])
-  await loginWindow()
+  await loginWindow(main)
   await cluster.login(home)
   expect(await first.ended).toMatchObject({ code: 0, stdout: '2\n' })
   await isGone()
 
   await expire(main)
+  await elsewhere.look()
   const second = keepPsql(url, ['-c', 'select 3'])
-  await (await loginWindow()).call('Page.close', {}).catch(() => undefined)
+  await (await loginWindow(main)).call('Page.close', {}).catch(() => undefined)
   await isGone()
   await until(async () => (await hasLogin(main)) === true, 'the page asks now')
   expect(second.isRunning).toBe(true)

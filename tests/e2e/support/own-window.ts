@@ -29,17 +29,39 @@ export async function watchedChromium(dir: string, flags: readonly string[] = []
   return `${dir}:${process.env['PATH'] ?? ''}`
 }
 
-/** Another program's window on the display, which has the focus when this resolves. */
-export async function lookElsewhere(display: Display, dir: string, from: WatchedPage): Promise<Kept> {
+/** Another program's window on the display, which the person turns to. */
+export type Elsewhere = {
+  /** Resolves when that window has the focus, and the page of ours has not. */
+  look: () => Promise<void>
+  stop: () => Promise<unknown>
+}
+
+/** Opens that window and turns to it. */
+export async function lookElsewhere(display: Display, dir: string, from: WatchedPage): Promise<Elsewhere> {
   const flags = [
     '--app=data:text/html,elsewhere',
     `--user-data-dir=${dir}`,
+    '--remote-debugging-port=0',
     '--no-first-run',
     '--disable-dev-shm-usage',
   ]
   const other = new Kept('/usr/bin/chromium', [...flags, ...asRoot], { env: display.env })
-  await until(async () => (await from.ask('document.hasFocus()')) === false, 'the focus is elsewhere', 30_000)
-  return other
+  const elsewhere = {
+    look: () =>
+      until(
+        async () => {
+          if ((await from.ask('document.hasFocus()')) === false) return true
+          const [page] = await pagesBelow(dir)
+          await page?.call('Page.bringToFront', {})
+          return false
+        },
+        'the focus is elsewhere',
+        30_000,
+      ),
+    stop: () => other.stop(),
+  }
+  await elsewhere.look()
+  return elsewhere
 }
 
 const asRoot = process.getuid?.() === 0 ? ['--no-sandbox'] : []
@@ -57,8 +79,10 @@ export type WatchedPage = {
 type Devtools = (method: string, params: Record<string, unknown>) => Promise<Record<string, unknown>>
 
 /** The pages of the Chromium whose profile lies below `home`; none while it does not run. Fails if it runs and does not answer. */
-export async function pagesOf(home: string): Promise<WatchedPage[]> {
-  return (await targetsOf(home))
+export const pagesOf = (home: string): Promise<WatchedPage[]> => pagesBelow(join(home, 'browser-profile'))
+
+async function pagesBelow(profileDir: string): Promise<WatchedPage[]> {
+  return (await targetsOf(profileDir))
     .filter((target) => target.type === 'page')
     .map(({ url, webSocketDebuggerUrl }) => {
       const call: Devtools = (method, params) => callDevtools(webSocketDebuggerUrl, method, params)
@@ -85,9 +109,8 @@ export async function pagesOf(home: string): Promise<WatchedPage[]> {
 }
 
 /** What Chromium says that it shows. That it could not be asked is no answer: then it is asked again. */
-async function targetsOf(home: string): Promise<z.infer<typeof Targets>> {
-  const portFile = join(home, 'browser-profile', 'DevToolsActivePort')
-  const [port = ''] = (await readFile(portFile, 'utf8').catch(() => '')).split('\n')
+async function targetsOf(profileDir: string): Promise<z.infer<typeof Targets>> {
+  const [port = ''] = (await readFile(join(profileDir, 'DevToolsActivePort'), 'utf8').catch(() => '')).split('\n')
   if (port === '') return []
   let found: z.infer<typeof Targets> = []
   await until(
