@@ -9,9 +9,11 @@ export default defineConfig({
     pool: 'forks',
     // Most of a test's time is another process (PostgreSQL, psql, the access server), so a little over the two cores of CI.
     maxWorkers: 3,
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
-    teardownTimeout: 20_000,
+    // For a machine several times slower than ours: what hangs is told earlier, by the deadline of what a test waits for.
+    testTimeout: 240_000,
+    hookTimeout: 300_000,
+    teardownTimeout: 60_000,
+    expect: { poll: { timeout: 30_000 } },
     // A test that is left out says why (`context.skip(reason)`), and none is left alone by accident.
     allowOnly: false,
     env: { POSTERN_TEST: '1' },

@@ -54,6 +54,8 @@ export async function buildAppIfNeeded({ root, node, onStart = () => undefined, 
   const old = path.join(root, `out-${process.pid}-old`)
   try {
     await runBuild(root, node, beside, signal)
+    // Another build was quicker, and its result is in use: the same sources make the same result.
+    if (isBuiltFrom(out, digest)) return
     writeFileSync(stampOf(beside), digest)
     try {
       renameSync(out, old)
@@ -63,7 +65,7 @@ export async function buildAppIfNeeded({ root, node, onStart = () => undefined, 
     try {
       renameSync(beside, out)
     } catch (error) {
-      // Another build was quicker; the same sources make the same result.
+      // Or only just.
       if (!isBuiltFrom(out, digest)) throw error
     }
   } finally {

@@ -49,6 +49,7 @@ export const createShellCalls = ({
   // A window of the desktop app is raised, and needs no other one for a login.
   'shell.attention': () => Promise.resolve({}),
   'shell.loginWindow': () => Promise.resolve({ logins: [] }),
+  'shell.loginShown': () => Promise.resolve({}),
   'shell.showLogs': () => {
     shell.showItemInFolder(logFile)
     return Promise.resolve({ shown: true })

@@ -71,6 +71,8 @@ export const SHELL_CALLS = {
    * with `login.ask`; with none it closes itself.
    */
   'shell.loginWindow': { params: z.object({}), result: z.object({ logins: z.array(LoginToTake) }) },
+  /** Browser host: the small window shows this request, and is not about to close. It needs no other window from now on. */
+  'shell.loginShown': { params: z.object({ requestId: z.string().max(200) }), result: z.object({}) },
 } as const
 export type ShellMethod = keyof typeof SHELL_CALLS
 export type ShellParams<M extends ShellMethod> = z.input<(typeof SHELL_CALLS)[M]['params']>

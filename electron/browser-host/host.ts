@@ -131,25 +131,61 @@ export async function startBrowserHost(options: BrowserHostOptions): Promise<Bro
 
 type HostLife = { expectPage(): void; pageCame(): void; pageLeft(): void; close(): void }
 
-/** Ends a host that nobody looks at: the last page went longer than the grace time ago, and no ticket waits for its page. */
+/**
+ * Ends a host that nobody looks at: the last page went longer than the grace time ago, and no ticket waits for its page, even
+ * one that was given out while there was a page.
+ */
 function createHostLife({ graceMs, launchWaitMs, onIdle }: BrowserHostOptions): HostLife {
   let pages = 0
-  let timer: NodeJS.Timeout | undefined
-  const wait = (ms: number): void => {
-    clearTimeout(timer)
-    if (graceMs !== undefined && pages === 0) timer = setTimeout(onIdle, ms)
+  let grace: NodeJS.Timeout | undefined
+  /** One for each ticket whose page has not come, the oldest first. */
+  const expected = new Set<NodeJS.Timeout>()
+
+  const lookAgain = (): void => {
+    if (pages === 0 && expected.size === 0 && grace === undefined) onIdle()
   }
-  wait(launchWaitMs)
+  const stop = (): void => {
+    clearTimeout(grace)
+    grace = undefined
+  }
+  const forget = (late: NodeJS.Timeout | undefined): void => {
+    clearTimeout(late)
+    if (late !== undefined) expected.delete(late)
+  }
+  const expectPage = (): NodeJS.Timeout | undefined => {
+    if (graceMs === undefined) return undefined
+    const late = setTimeout(() => {
+      expected.delete(late)
+      lookAgain()
+    }, launchWaitMs)
+    expected.add(late)
+    return late
+  }
+  // Whoever started it asks for a way in.
+  let start = expectPage()
   return {
-    expectPage: () => wait(launchWaitMs),
+    expectPage() {
+      forget(start)
+      start = undefined
+      expectPage()
+    },
     pageCame() {
       pages++
-      clearTimeout(timer)
+      stop()
+      const [oldest] = expected
+      forget(oldest)
     },
     pageLeft() {
       pages--
-      wait(graceMs ?? 0)
+      if (graceMs === undefined || pages > 0) return
+      grace = setTimeout(() => {
+        grace = undefined
+        lookAgain()
+      }, graceMs)
     },
-    close: () => clearTimeout(timer),
+    close() {
+      stop()
+      for (const late of expected) clearTimeout(late)
+    },
   }
 }

@@ -1,6 +1,7 @@
 // When a login gets a small window of its own: a page of a browser cannot raise itself, so a login that is asked of a page which
-// nobody looks at is shown in a window that comes to the front (G10, G11). One window at a time, one try for each request: a
-// person who closes it has the dialog in the page. Told by page.ts what its pages see, composed by host.ts. Knows no process.
+// nobody looks at is shown in a window that comes to the front (G10, G11). One window at a time, and none for a request that was
+// seen in one: a person who closes it has the dialog in the page. Told by page.ts what its pages see, composed by host.ts. Knows
+// no process.
 import type { z } from 'zod'
 import type { LoginPrompt } from '../../shared/rpc.ts'
 import type { SHELL_EVENTS } from '../../shared/shell.ts'
@@ -8,10 +9,12 @@ import type { ShellHandlers } from '../page-gate.ts'
 
 type LoginToTake = z.output<(typeof SHELL_EVENTS)['shell.takeLogin']>
 
-/** A window whose page does not come within this time will not come, in ms. */
+/** A window whose page does not come within this time stands in no other one's way, in ms; it may still come. */
 const ARRIVAL_DEADLINE_MS = 30_000
-/** Requests remembered as shown; older ones are over. */
-const SHOWN_MAX = 200
+/** Windows that a request gets while none of them shows it: one may be closing when it is asked, and hear no more. */
+const TRIES_MAX = 3
+/** Requests that are remembered; older ones are over. */
+const REMEMBERED_MAX = 200
 
 export type LoginWindowOptions = {
   /** Opens the window; whether it came up. undefined where no window of ours can be opened. */
@@ -20,7 +23,7 @@ export type LoginWindowOptions = {
 
 /** What a page says of itself and what it hears of logins. */
 export type PageAttention = {
-  readonly calls: Pick<ShellHandlers, 'shell.attention' | 'shell.loginWindow'>
+  readonly calls: Pick<ShellHandlers, 'shell.attention' | 'shell.loginWindow' | 'shell.loginShown'>
   requested(prompt: LoginPrompt): void
   closed(requestId: string): void
   left(): void
@@ -37,11 +40,10 @@ export type LoginWindow = {
 
 export function createLoginWindow({ open }: LoginWindowOptions): LoginWindow {
   const focused = new Set<Page>()
-  /** Asked of pages that nobody looks at, and not taken over yet. */
-  const waiting = new Map<string, LoginToTake>()
-  /** Told to the window while it stands, and not taken over yet: it may be closing and hear no more. */
-  const told = new Map<string, LoginToTake>()
-  const shown = new Set<string>()
+  /** Asked of a page that nobody looks at, and not shown in the window yet, whether that comes, stands or goes. */
+  const unseen = new Map<string, { login: LoginToTake; askedOf: Page }>()
+  /** Windows that were tried for a request; without end once it was shown. */
+  const tries = new Map<string, number>()
   let window: Page | undefined
   let arrival: NodeJS.Timeout | undefined
 
@@ -50,44 +52,48 @@ export function createLoginWindow({ open }: LoginWindowOptions): LoginWindow {
     arrival = undefined
   }
 
-  const giveUp = (): void => {
-    noLongerOpening()
-    waiting.clear()
-  }
-
-  const remember = (requestId: string): void => {
-    shown.add(requestId)
-    for (const oldest of shown) {
-      if (shown.size <= SHOWN_MAX) return
-      shown.delete(oldest)
+  const remember = (requestId: string, times: number): void => {
+    tries.set(requestId, times)
+    for (const oldest of tries.keys()) {
+      if (tries.size <= REMEMBERED_MAX) return
+      tries.delete(oldest)
     }
   }
 
-  const show = (login: LoginToTake): void => {
-    if (window !== undefined) {
-      told.set(login.requestId, login)
-      window(login)
-      return
-    }
-    if (arrival === undefined) {
-      const opening = open()
-      if (opening === undefined) return
-      arrival = setTimeout(giveUp, ARRIVAL_DEADLINE_MS)
-      void opening.then((isOpen) => {
-        if (!isOpen) giveUp()
-      })
-    }
-    waiting.set(login.requestId, login)
+  /** Whether the window is on its way, by this or before; false where no window of ours can be opened. */
+  const isComing = (): boolean => {
+    if (arrival !== undefined) return true
+    const opening = open()
+    if (opening === undefined) return false
+    // What waits for it goes on waiting: a machine that slept, or is very busy, brings the window later.
+    const deadline = setTimeout(noLongerOpening, ARRIVAL_DEADLINE_MS)
+    arrival = deadline
+    void opening.then((isOpen) => {
+      if (isOpen || arrival !== deadline) return
+      noLongerOpening()
+      unseen.clear()
+    })
+    return true
+  }
+
+  const show = (login: LoginToTake, askedOf: Page): void => {
+    const { requestId } = login
+    const tried = tries.get(requestId) ?? 0
+    if (unseen.has(requestId) || tried >= TRIES_MAX) return
+    remember(requestId, tried + 1)
+    if (window === undefined && !isComing()) return
+    unseen.set(requestId, { login, askedOf })
+    window?.(login)
   }
 
   const isLookedAt = (): boolean => [...focused].some((page) => page !== window)
 
-  /** The window has gone: what it was told too late gets another one, once. */
+  /** The window has gone: what it was told too late gets another one. What the core asked of it is asked of a page now. */
   const windowLeft = (): void => {
     window = undefined
-    const late = [...told.values()]
-    told.clear()
-    if (!isLookedAt()) late.forEach(show)
+    const late = [...unseen.values()]
+    unseen.clear()
+    if (!isLookedAt()) for (const { login, askedOf } of late) show(login, askedOf)
   }
 
   return {
@@ -106,24 +112,24 @@ export function createLoginWindow({ open }: LoginWindowOptions): LoginWindow {
             if (window !== undefined && window !== page) return Promise.resolve({ logins: [] })
             window = page
             noLongerOpening()
-            const logins = [...waiting.values()]
-            waiting.clear()
-            return Promise.resolve({ logins })
+            return Promise.resolve({ logins: [...unseen.values()].map(({ login }) => login) })
+          },
+          'shell.loginShown': ({ requestId }) => {
+            unseen.delete(requestId)
+            remember(requestId, Infinity)
+            return Promise.resolve({})
           },
         },
         requested({ requestId, profile }) {
-          if (page === window) told.delete(requestId)
-          const isNew = !shown.has(requestId)
-          if (isNew && page !== window && isLookedAt()) return
-          remember(requestId)
-          if (isNew && page !== window) show({ requestId, profile })
+          if (page !== window && !isLookedAt()) show({ requestId, profile }, page)
         },
         closed(requestId) {
-          waiting.delete(requestId)
-          told.delete(requestId)
+          unseen.delete(requestId)
         },
         left() {
           focused.delete(page)
+          // The core asks another page, if there is one.
+          for (const [requestId, { askedOf }] of unseen) if (askedOf === page) unseen.delete(requestId)
           if (window === page) windowLeft()
         },
       }

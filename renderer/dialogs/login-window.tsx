@@ -24,9 +24,7 @@ export function LoginWindow() {
   const requestId = task?.prompt.requestId
 
   useEffect(placeWindow, [])
-  useEffect(() => {
-    if (isDone) window.close()
-  }, [isDone])
+  useClosing(isDone)
   useEffect(() => (ssoButton.current ?? firstField.current)?.focus(), [requestId])
   useEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
@@ -63,6 +61,27 @@ export function LoginWindow() {
 function placeWindow(): void {
   window.resizeTo(SIZE.width, SIZE.height)
   window.moveTo((screen.availWidth - SIZE.width) / 2, Math.max(0, (screen.availHeight - SIZE.height) / 3))
+}
+
+/**
+ * Closes the window when it is done, and until then tells the host which requests it shows: what comes while it closes is seen
+ * by nobody, and the host opens another window for it.
+ */
+function useClosing(isDone: boolean): void {
+  const tasks = useLoginQueue((queue) => queue.tasks)
+  const isClosing = useRef(false)
+  const told = useRef(new Set<string>())
+  useEffect(() => {
+    for (const { requestId } of tasks.map((task) => task.prompt)) {
+      if (isClosing.current || told.current.has(requestId)) continue
+      told.current.add(requestId)
+      // Not told, it may be shown twice.
+      call('shell.loginShown', { requestId }).catch(() => undefined)
+    }
+    if (!isDone) return
+    isClosing.current = true
+    window.close()
+  }, [tasks, isDone])
 }
 
 /** Takes over what the host names, once and whenever one more comes; whether the first ones are there. */

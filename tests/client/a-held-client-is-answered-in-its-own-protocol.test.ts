@@ -26,7 +26,8 @@ it('G7: a cancelled login answers every waiting client in its own protocol, and 
   const cancelledAt = performance.now()
   await host.core.call('login.cancel', { requestId: asked.requestId, outcome: 'cancelled' })
   const results = await Promise.all(waiting)
-  expect(performance.now() - cancelledAt).toBeLessThan(1000)
+  // Else they would wait for a minute.
+  expect(performance.now() - cancelledAt).toBeLessThan(10_000)
   for (const result of results) {
     expect(result.code).not.toBe(0)
     expect(result.stderr).toMatch(/Postern session on test has expired/)
@@ -64,12 +65,13 @@ it('G7: after the cool-down the next connection asks again', async () => {
   const asked = await host.next('login.requested')
   await host.core.call('login.cancel', { requestId: asked.requestId, outcome: 'cancelled' })
   await first
-  await host.next('gateway.changed', (view) => view.state === 'cool-down')
-  host.forget()
-  await host.next('gateway.changed', (view) => view.state === 'needs login')
+  // The pause may be over before psql is.
+  await waitUntil(() => {
+    const states = host.all('gateway.changed').map(({ state }) => state)
+    return states.includes('cool-down') && states.lastIndexOf('needs login') > states.lastIndexOf('cool-down')
+  }, 'the end of the cool-down')
   const second = psql(gateway)
-  const again = await host.next('login.requested')
-  expect(again.requestId).not.toBe(asked.requestId)
+  const again = await host.next('login.requested', ({ requestId }) => requestId !== asked.requestId)
   await test.submit(host, again.requestId)
   expect((await second).code).toBe(0)
 })
@@ -94,7 +96,7 @@ it('G9: the wait is bounded, and the client is told that nobody logged in', asyn
 })
 
 it('G9: a password that is on its way extends the wait', async () => {
-  await prepare({ settings: { loginWait: 300, loginHardLimit: 20_000 } })
+  await prepare({ settings: { loginWait: 2000, loginHardLimit: 60_000 } })
   test.expire()
   const waiting = psql(gateway)
   const asked = await host.next('login.requested')

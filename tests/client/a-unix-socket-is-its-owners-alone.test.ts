@@ -10,7 +10,7 @@ import { connectionSnippets } from '../../shared/connection-snippets.ts'
 import type { GatewayView, Params } from '../../shared/rpc.ts'
 import { psql, TestCore, waitUntil, type TestHost } from '../support/client-core.ts'
 import { TCP_RESOURCE } from '../support/fake-access-server.ts'
-import { freePort } from '../support/postgres.ts'
+import { freePort } from '../support/free-port.ts'
 import { run } from '../support/run.ts'
 
 let test: TestCore

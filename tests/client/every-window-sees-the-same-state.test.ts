@@ -101,7 +101,7 @@ it('G6: who is connected is seen with program, bytes and last activity; counters
   const [connection] = connectionsOf(copy)
   expect(connection?.bytesIn).toBe(before + 100_000)
   expect(connection?.bytesOut).toBeGreaterThanOrEqual(100_000)
-  expect(Date.parse(connection?.lastActiveAt ?? '')).toBeGreaterThan(Date.now() - 5000)
+  expect(Date.parse(connection?.lastActiveAt ?? '')).toBeGreaterThan(Date.now() - 60_000)
   expect(onlyGateway(copy)?.roundTripMs).toBeGreaterThan(0)
   client.socket.destroy()
   await waitUntil(() => onlyGateway(copy)?.rateIn === 0 && connectionsOf(copy).length === 0, 'quiet')
@@ -121,14 +121,14 @@ it('G6: 500 connections make a bounded number of patches, at least 50 ms apart',
   await waitUntil(
     () => clients.every((client) => client.text.includes('server_version')),
     'all to be connected',
-    50_000,
+    60_000,
   )
-  await waitUntil(() => onlyGateway(copy)?.connections === 500, 'all to be seen')
+  await waitUntil(() => onlyGateway(copy)?.connections === 500, 'all to be seen', 30_000)
   expect(connectionsOf(copy)).toHaveLength(200)
   const tookMs = performance.now() - startedAt
   expect(copy.patches.length).toBeLessThanOrEqual(tookMs / PATCH_INTERVAL_MS + 2)
   for (const client of clients) client.socket.destroy()
-  await waitUntil(() => onlyGateway(copy)?.connections === 0, 'all to be gone')
+  await waitUntil(() => onlyGateway(copy)?.connections === 0, 'all to be gone', 30_000)
 })
 
 it('D3: a login that runs out is seen without any connection, by the clock', async () => {

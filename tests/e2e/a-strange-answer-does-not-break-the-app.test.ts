@@ -20,7 +20,7 @@ let browser: Browser
 beforeAll(async () => {
   await buildApp()
   browser = await startChromium()
-}, 180_000)
+})
 afterAll(() => browser.close())
 
 let home = ''

@@ -51,7 +51,7 @@ beforeAll(async () => {
   wiki = await open('wiki')
   app = await startFixtureHost()
   browser = await startChromium(['--host-resolver-rules=MAP evil.test 127.0.0.1'])
-}, 120_000)
+})
 beforeEach(async () => {
   page = await browser.newPage()
   page.setDefaultTimeout(20_000)
@@ -139,7 +139,7 @@ describe('G18: a page of somebody else', () => {
         }
       }
       tellsNobody(0)
-    }, 60_000)
+    })
   }
 
   it('G18: rebound under its own name and port, it gets nothing to read either', async () => {
@@ -179,7 +179,7 @@ describe('G18: a page of somebody else', () => {
     expect(host.all('login.requested')).toHaveLength(0)
     expect(test.server.seen.dials).toHaveLength(dials)
     await test.submit(host)
-  }, 60_000)
+  })
 
   it('G18: the person who types the address of a tcp gateway gets its page, and that page reaches itself', async () => {
     await page.goto(`http://127.0.0.1:${wiki.port}/`)

@@ -30,7 +30,7 @@ beforeAll(async () => {
   await buildApp()
   ;[cluster, browser] = await Promise.all([startCluster(), startChromium()])
   await cluster.apply(MANY_RESOURCES(cluster.postgres.port))
-}, 180_000)
+})
 afterAll(async () => {
   await browser.close()
   await cluster.close()

@@ -12,7 +12,7 @@ let home = ''
 beforeAll(async () => {
   await buildApp()
   ;[cluster, browser] = await Promise.all([startCluster(), startChromium()])
-}, 180_000)
+})
 afterAll(async () => {
   await browser.close()
   await cluster.close()
@@ -33,7 +33,7 @@ const loginWith = (password: string, totp?: string) =>
     { input: `${password}\n` },
   )
 
-it('C1 D2: a person changes the password and enrols an authenticator in the app', { timeout: 120_000 }, async () => {
+it('C1 D2: a person changes the password and enrols an authenticator in the app', async () => {
   home = await cluster.newHome()
   app = await startBrowserApp(browser, home)
   try {

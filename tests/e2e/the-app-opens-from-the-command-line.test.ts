@@ -20,7 +20,7 @@ beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'postern-app-'))
   await buildApp()
   browser = await startChromium()
-}, 120_000)
+})
 afterAll(async () => {
   await browser.close()
   await rm(dir, { recursive: true, force: true, maxRetries: 5 })
@@ -105,7 +105,7 @@ it('G17: postern app with a display opens a window, and no token stands on a com
   }
 })
 
-it('G17: a demo that is killed takes the window that it opened with it', { timeout: 120_000 }, async (context) => {
+it('G17: a demo that is killed takes the window that it opened with it', async (context) => {
   const xvfb = new Kept('Xvfb', ['-displayfd', '1', '-screen', '0', '1280x800x24', '-nolisten', 'tcp'])
   const data = join(dir, 'demo-killed')
   let demo: Kept | undefined

@@ -132,6 +132,20 @@ it('G17: nobody who comes within the time of a ticket finds it gone, and nobody 
   await until(() => host.idle() === 1, 'it ends when the first page never comes')
 })
 
+it('G17: a ticket that was given out while a page was open still holds when that page goes first', async () => {
+  const host = await startFixtureHost({ graceMs: 10, launchWaitMs: 60_000 })
+  cleanups.push(() => host.close())
+  const first = await PageSocket.open(host.freshUrl())
+  const ticket = host.freshUrl()
+  await first.close()
+  // Longer than the grace time.
+  await new Promise((resolve) => setTimeout(resolve, 400))
+  expect(host.idle()).toBe(0)
+  const second = await PageSocket.open(ticket)
+  await second.close()
+  await until(() => host.idle() === 1, 'the host finds that nobody needs it')
+})
+
 it('E3: an app that is not built is named, with what to do', async () => {
   const { homeDir } = await newHome()
   await expect(

@@ -13,7 +13,7 @@ let browser: Browser
 beforeAll(async () => {
   await buildApp()
   ;[cluster, browser] = await Promise.all([startCluster(), startChromium()])
-}, 180_000)
+})
 afterAll(async () => {
   await browser.close()
   await cluster.close()
@@ -58,50 +58,46 @@ async function expire(page: Page): Promise<void> {
 }
 
 describe('the app in a browser', () => {
-  it(
-    'G2 G5 G11 G12 G13: from nothing to rows, through an expiry, with clicks alone',
-    { timeout: 120_000 },
-    async () => {
-      const { page, complaints } = await app.open()
-      // First run: the fingerprint is compared before anything is trusted.
-      await page.getByRole('textbox', { name: 'Address of the access server' }).fill(cluster.address)
-      await page.getByRole('button', { name: 'Continue' }).click()
-      await page.getByRole('textbox', { name: 'Paste it here to let Postern compare' }).fill(cluster.fingerprint)
-      await page.getByText('The same. This is your server.').waitFor()
-      await page.getByRole('button', { name: 'Trust and add' }).click()
-      await loginOf(page).waitFor()
-      await logIn(page, ALICE)
+  it('G2 G5 G11 G12 G13: from nothing to rows, through an expiry, with clicks alone', async () => {
+    const { page, complaints } = await app.open()
+    // First run: the fingerprint is compared before anything is trusted.
+    await page.getByRole('textbox', { name: 'Address of the access server' }).fill(cluster.address)
+    await page.getByRole('button', { name: 'Continue' }).click()
+    await page.getByRole('textbox', { name: 'Paste it here to let Postern compare' }).fill(cluster.fingerprint)
+    await page.getByText('The same. This is your server.').waitFor()
+    await page.getByRole('button', { name: 'Trust and add' }).click()
+    await loginOf(page).waitFor()
+    await logIn(page, ALICE)
 
-      const url = await openOrders(page)
-      expect(await psql(url, ['-c', 'select count(*) from orders'])).toMatchObject({ code: 0, stdout: '100\n' })
+    const url = await openOrders(page)
+    expect(await psql(url, ['-c', 'select count(*) from orders'])).toMatchObject({ code: 0, stdout: '100\n' })
 
-      await expire(page)
-      const address = await page
+    await expire(page)
+    const address = await page
+      .getByText(/^127\.0\.0\.1:\d+$/)
+      .first()
+      .textContent()
+    const first = keepPsql(url, ['-c', 'select total from orders where id = 2'])
+    const dialog = loginOf(page)
+    await dialog.waitFor()
+    for (const said of [/psql/, /orders/, /reader/, /test/, /expired/])
+      expect(await dialog.textContent(), String(said)).toMatch(said)
+    const second = keepPsql(url, ['-c', 'select count(*) from orders'])
+    await dialog.getByText('2 connections are waiting').waitFor()
+    expect([first.isRunning, second.isRunning]).toEqual([true, true])
+    await logIn(page, ALICE)
+    expect(await first.ended).toMatchObject({ code: 0, stdout: '3.00\n', stderr: '' })
+    expect(await second.ended).toMatchObject({ code: 0, stdout: '100\n', stderr: '' })
+    expect(
+      await page
         .getByText(/^127\.0\.0\.1:\d+$/)
         .first()
-        .textContent()
-      const first = keepPsql(url, ['-c', 'select total from orders where id = 2'])
-      const dialog = loginOf(page)
-      await dialog.waitFor()
-      for (const said of [/psql/, /orders/, /reader/, /test/, /expired/])
-        expect(await dialog.textContent(), String(said)).toMatch(said)
-      const second = keepPsql(url, ['-c', 'select count(*) from orders'])
-      await dialog.getByText('2 connections are waiting').waitFor()
-      expect([first.isRunning, second.isRunning]).toEqual([true, true])
-      await logIn(page, ALICE)
-      expect(await first.ended).toMatchObject({ code: 0, stdout: '3.00\n', stderr: '' })
-      expect(await second.ended).toMatchObject({ code: 0, stdout: '100\n', stderr: '' })
-      expect(
-        await page
-          .getByText(/^127\.0\.0\.1:\d+$/)
-          .first()
-          .textContent(),
-      ).toBe(address)
-      expect(complaints.join()).toBe('')
-    },
-  )
+        .textContent(),
+    ).toBe(address)
+    expect(complaints.join()).toBe('')
+  })
 
-  it('G7: a cancelled login gives psql its error, and the next one gets it at once', { timeout: 90_000 }, async () => {
+  it('G7: a cancelled login gives psql its error, and the next one gets it at once', async () => {
     await cluster.login(home)
     const { page, complaints } = await app.open()
     const url = await openOrders(page)
@@ -117,7 +113,8 @@ describe('the app in a browser', () => {
     }
     const startedAt = Date.now()
     expect((await psql(url, ['-c', 'select 3'])).stderr).toMatch(SAYS_WHERE_TO_LOG_IN)
-    expect(Date.now() - startedAt).toBeLessThan(5000)
+    // Else it would be held for minutes.
+    expect(Date.now() - startedAt).toBeLessThan(20_000)
     expect(await loginOf(page).isVisible()).toBe(false)
     // Ahead of time, with one click: the pause is over.
     await page.getByRole('banner').getByRole('button', { name: 'Log in' }).click()
@@ -126,7 +123,7 @@ describe('the app in a browser', () => {
     expect(complaints.join()).toBe('')
   })
 
-  it('G8: the dialog goes with the last one that waits, unless the person has begun', { timeout: 90_000 }, async () => {
+  it('G8: the dialog goes with the last one that waits, unless the person has begun', async () => {
     await cluster.login(home)
     const { page } = await app.open()
     const url = await openOrders(page)
@@ -149,7 +146,7 @@ describe('the app in a browser', () => {
     expect(await psql(url, ['-c', 'select 4'])).toMatchObject({ code: 0, stdout: '4\n' })
   })
 
-  it('G11: focus goes into the dialog, stays in it, and returns to where it was', { timeout: 90_000 }, async () => {
+  it('G11: focus goes into the dialog, stays in it, and returns to where it was', async () => {
     await cluster.login(home)
     const { page } = await app.open()
     const url = await openOrders(page)
@@ -170,7 +167,7 @@ describe('the app in a browser', () => {
     expect(await held.ended).toMatchObject({ code: 0, stdout: '5\n' })
   })
 
-  it('G17: a reload loses nothing, not even the login that is asked', { timeout: 90_000 }, async () => {
+  it('G17: a reload loses nothing, not even the login that is asked', async () => {
     await cluster.login(home)
     const { page } = await app.open()
     const url = await openOrders(page)
@@ -188,7 +185,7 @@ describe('the app in a browser', () => {
     expect(await held.ended).toMatchObject({ code: 0, stdout: '6\n' })
   })
 
-  it('G5 G17: of two windows one is asked, and both know the end', { timeout: 90_000 }, async () => {
+  it('G5 G17: of two windows one is asked, and both know the end', async () => {
     await cluster.login(home)
     const one = await app.open()
     const other = await app.open()
@@ -212,7 +209,7 @@ describe('the app in a browser', () => {
     expect(await held.ended).toMatchObject({ code: 0, stdout: '7\n' })
   })
 
-  it("G5: another terminal's login ends the dialog, and psql goes on", { timeout: 90_000 }, async () => {
+  it("G5: another terminal's login ends the dialog, and psql goes on", async () => {
     await cluster.login(home)
     const { page } = await app.open()
     const url = await openOrders(page)
@@ -224,29 +221,25 @@ describe('the app in a browser', () => {
     expect(await held.ended).toMatchObject({ code: 0, stdout: '8\n' })
   })
 
-  it(
-    'G9 G11: wrong password, then the code of the authenticator, in the same dialog',
-    { timeout: 90_000 },
-    async () => {
-      await cluster.login(home, BOB)
-      const { page } = await app.open()
-      await cluster.postern(home, ['logout'])
-      await page.getByRole('banner').getByRole('button', { name: 'Log in' }).click()
-      const dialog = loginOf(page)
-      await dialog.getByRole('textbox', { name: 'User' }).fill(BOB.name)
-      await dialog.getByLabel('Password').fill('wrong')
-      const code = dialog.getByRole('textbox', { name: 'Code from your authenticator' })
-      if (await code.isVisible()) await code.fill('000000')
-      await dialog.getByRole('button', { name: 'Log in', exact: true }).click()
-      await dialog.getByText(/Wrong user name or password/).waitFor()
-      await dialog.getByLabel('Password').fill(BOB.password)
-      // A code is good once: the next step's is taken, as a person would wait for it.
-      await dialog.getByRole('button', { name: 'Log in', exact: true }).click()
-      await code.waitFor()
-      await code.fill(await totpCode(BOB.totpSecret, 1))
-      await dialog.getByRole('button', { name: 'Log in', exact: true }).click()
-      await dialog.waitFor({ state: 'hidden' })
-      await page.getByRole('banner').getByText('bob').waitFor()
-    },
-  )
+  it('G9 G11: wrong password, then the code of the authenticator, in the same dialog', async () => {
+    await cluster.login(home, BOB)
+    const { page } = await app.open()
+    await cluster.postern(home, ['logout'])
+    await page.getByRole('banner').getByRole('button', { name: 'Log in' }).click()
+    const dialog = loginOf(page)
+    await dialog.getByRole('textbox', { name: 'User' }).fill(BOB.name)
+    await dialog.getByLabel('Password').fill('wrong')
+    const code = dialog.getByRole('textbox', { name: 'Code from your authenticator' })
+    if (await code.isVisible()) await code.fill('000000')
+    await dialog.getByRole('button', { name: 'Log in', exact: true }).click()
+    await dialog.getByText(/Wrong user name or password/).waitFor()
+    await dialog.getByLabel('Password').fill(BOB.password)
+    // A code is good once: the next step's is taken, as a person would wait for it.
+    await dialog.getByRole('button', { name: 'Log in', exact: true }).click()
+    await code.waitFor()
+    await code.fill(await totpCode(BOB.totpSecret, 1))
+    await dialog.getByRole('button', { name: 'Log in', exact: true }).click()
+    await dialog.waitFor({ state: 'hidden' })
+    await page.getByRole('banner').getByText('bob').waitFor()
+  })
 })

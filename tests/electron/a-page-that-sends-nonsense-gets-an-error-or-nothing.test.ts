@@ -36,6 +36,7 @@ function gateOn(answer: () => Promise<unknown> = () => Promise.resolve({})) {
       'shell.showLogs': shellCall,
       'shell.attention': shellCall,
       'shell.loginWindow': shellCall,
+      'shell.loginShown': shellCall,
     },
     send: (message) => sent.push(message),
     onRefused: (why) => refused.push(why),

@@ -28,7 +28,7 @@ export async function builtApp(kind: PageKind): Promise<string> {
   const built = await run(
     process.execPath,
     [join(root, 'node_modules/electron-vite/bin/electron-vite.js'), 'build', '--config', config, '--outDir', beside],
-    { cwd: root },
+    { cwd: root, timeoutMs: 100_000 },
   )
   if (built.code !== 0) throw new Error(`the app could not be built:\n${built.stdout}\n${built.stderr}`)
   // What the app's own package.json says to Node and Electron.

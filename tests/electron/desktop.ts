@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { chromium, type Browser, type Page } from 'playwright-core'
 import { z } from 'zod'
-import { freePort } from '../support/cluster.ts'
+import { freePort } from '../support/free-port.ts'
+import { PATIENCE } from '../support/patience.ts'
 import { until } from '../support/run.ts'
 import { builtApp, type PageKind } from './built.ts'
 
@@ -178,12 +179,12 @@ export class Desktop {
     return this.#output
   }
 
-  /** Quits it as a person would, or kills it after ten seconds; removes its home. */
+  /** Quits it as a person would, or kills it after a while; removes its home. */
   async close(): Promise<void> {
     if (this.child.exitCode === null && this.child.signalCode === null) {
       await this.ask('answerDialog', { response: 1 }).catch(() => undefined)
       await this.ask('quit').catch(() => undefined)
-      const timer = setTimeout(() => this.child.kill('SIGKILL'), 10_000)
+      const timer = setTimeout(() => this.child.kill('SIGKILL'), PATIENCE * 10_000)
       await this.ended
       clearTimeout(timer)
     }

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { isLoginLink } from '../../electron/login-link.ts'
 import { FakeAccessServer } from '../support/fake-access-server.ts'
 import { PlainBrowser } from '../support/identity-provider.ts'
+import { PATIENCE } from '../support/patience.ts'
 import { builtApp } from './built.ts'
 import { Desktop } from './desktop.ts'
 
@@ -14,7 +15,7 @@ beforeAll(async () => {
   server.sso = { name: 'Shop ID' }
   await builtApp('real')
   desktop = await Desktop.start({ renderer: 'real' })
-}, 180_000)
+})
 afterAll(async () => {
   await desktop.close()
   await server.close()
@@ -22,7 +23,7 @@ afterAll(async () => {
 
 it('D1, G10, G11: one click opens the link of the core, once; the dialog goes when the browser is back', async () => {
   const page = await desktop.page()
-  page.setDefaultTimeout(15_000)
+  page.setDefaultTimeout(PATIENCE * 15_000)
   await page.getByRole('textbox', { name: 'Address of the access server' }).fill(server.address)
   await page.getByRole('button', { name: 'Continue' }).click()
   await page.getByRole('textbox', { name: 'Paste it here to let Postern compare' }).fill(server.ca.fingerprint)

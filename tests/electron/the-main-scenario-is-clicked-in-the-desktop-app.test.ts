@@ -6,6 +6,7 @@ import { stopCore } from '../../client/connect.ts'
 import { logIn, loginOf } from '../e2e/support/browser-app.ts'
 import { ALICE, keepPsql, psql, startCluster, type TestCluster } from '../support/cluster.ts'
 import { until } from '../support/run.ts'
+import { PATIENCE } from '../support/patience.ts'
 import { builtApp } from './built.ts'
 import { Desktop } from './desktop.ts'
 
@@ -14,7 +15,7 @@ const SAYS_WHERE_TO_LOG_IN = /FATAL: .*session.*expired[\s\S]*postern login/i
 let cluster: TestCluster
 beforeAll(async () => {
   ;[cluster] = await Promise.all([startCluster(), builtApp('real')])
-}, 180_000)
+})
 afterAll(() => cluster.close())
 
 let home = ''
@@ -25,7 +26,7 @@ beforeEach(async () => {
   // The terminal's core would live on for a moment, and the app would rightly use it.
   await stopCore(home)
   desktop = await Desktop.start({ home, renderer: 'real' })
-  ;(await desktop.page()).setDefaultTimeout(10_000)
+  ;(await desktop.page()).setDefaultTimeout(PATIENCE * 10_000)
 })
 afterEach(() => desktop.close())
 
@@ -51,39 +52,35 @@ async function expire(page: Page): Promise<void> {
 }
 
 describe('the desktop app', () => {
-  it(
-    'G2 G5 G11: psql waits, the window comes up, one login, rows; the focus goes back',
-    { timeout: 90_000 },
-    async () => {
-      const page = await desktop.page()
-      const url = await openOrders(page)
-      expect(await psql(url, ['-c', 'select count(*) from orders'])).toMatchObject({ code: 0, stdout: '100\n' })
-      await desktop.untilSeen(
-        ({ tray }) =>
-          /^Postern: ready, 1 gateway open · test: 7 h \d+ min left$/.test(tray[0]!.tooltip) &&
-          tray[0]!.labels.some((label) => /^orders as reader {2}127/.test(label)),
-        'the tray lists the gateway',
-      )
-      await expire(page)
-      await desktop.untilSeen(({ tray }) => tray[0]!.tooltip === 'Postern: login expired', 'the tray says so')
-      // The person is in a terminal: the window is behind it.
-      await desktop.ask('windowDo', { verb: 'blur' })
-      const held = [keepPsql(url, ['-c', 'select 1']), keepPsql(url, ['-c', 'select 2'])]
-      await loginOf(page).getByText('2 connections are waiting').waitFor()
-      const asking = await desktop.untilSeen(({ windows }) => windows[0]!.isFocused, 'the window comes up')
-      expect(asking.notifications).toEqual([])
-      await desktop.untilSeen(({ tray }) => tray[0]!.tooltip === 'Postern: a login is asked for', 'the tray says so')
-      await logIn(page, ALICE)
-      expect(await Promise.all(held.map((one) => one.ended))).toMatchObject([
-        { code: 0, stdout: '1\n', stderr: '' },
-        { code: 0, stdout: '2\n', stderr: '' },
-      ])
-      await desktop.untilSeen(({ windows }) => !windows[0]!.isFocused, 'the focus goes back')
-      expect((await desktop.inspect()).pageErrors).toEqual([])
-    },
-  )
+  it('G2 G5 G11: psql waits, the window comes up, one login, rows; the focus goes back', async () => {
+    const page = await desktop.page()
+    const url = await openOrders(page)
+    expect(await psql(url, ['-c', 'select count(*) from orders'])).toMatchObject({ code: 0, stdout: '100\n' })
+    await desktop.untilSeen(
+      ({ tray }) =>
+        /^Postern: ready, 1 gateway open · test: 7 h \d+ min left$/.test(tray[0]!.tooltip) &&
+        tray[0]!.labels.some((label) => /^orders as reader {2}127/.test(label)),
+      'the tray lists the gateway',
+    )
+    await expire(page)
+    await desktop.untilSeen(({ tray }) => tray[0]!.tooltip === 'Postern: login expired', 'the tray says so')
+    // The person is in a terminal: the window is behind it.
+    await desktop.ask('windowDo', { verb: 'blur' })
+    const held = [keepPsql(url, ['-c', 'select 1']), keepPsql(url, ['-c', 'select 2'])]
+    await loginOf(page).getByText('2 connections are waiting').waitFor()
+    const asking = await desktop.untilSeen(({ windows }) => windows[0]!.isFocused, 'the window comes up')
+    expect(asking.notifications).toEqual([])
+    await desktop.untilSeen(({ tray }) => tray[0]!.tooltip === 'Postern: a login is asked for', 'the tray says so')
+    await logIn(page, ALICE)
+    expect(await Promise.all(held.map((one) => one.ended))).toMatchObject([
+      { code: 0, stdout: '1\n', stderr: '' },
+      { code: 0, stdout: '2\n', stderr: '' },
+    ])
+    await desktop.untilSeen(({ windows }) => !windows[0]!.isFocused, 'the focus goes back')
+    expect((await desktop.inspect()).pageErrors).toEqual([])
+  })
 
-  it('G7: a cancelled login gives psql its error, and the next one gets it at once', { timeout: 90_000 }, async () => {
+  it('G7: a cancelled login gives psql its error, and the next one gets it at once', async () => {
     const page = await desktop.page()
     const url = await openOrders(page)
     await expire(page)
@@ -105,104 +102,87 @@ describe('the desktop app', () => {
     expect(await psql(url, ['-c', 'select 3'])).toMatchObject({ code: 0, stdout: '3\n' })
   })
 
-  it(
-    'G5 G14 G17: a page that is killed while it asks comes back with the dialog; the tray logs in ahead of time',
-    { timeout: 90_000 },
-    async () => {
-      const page = await desktop.page()
-      const url = await openOrders(page)
-      await expire(page)
-      const held = keepPsql(url, ['-c', 'select 1'])
-      await loginOf(page).waitFor()
-      await loginOf(page).getByLabel('Password').fill('typed before')
-      await desktop.ask('losePage', { reason: 'killed' })
-      await until(
-        async () =>
-          (await loginOf(page).isVisible()) && (await loginOf(page).getByLabel('Password').inputValue()) === '',
-        'the page is new, and asks',
-      )
-      expect(held.isRunning).toBe(true)
-      await logIn(page, ALICE)
-      expect(await held.ended).toMatchObject({ code: 0, stdout: '1\n' })
-      const { tray } = await desktop.untilSeen(
-        (seen) => seen.tray[0]!.labels.some((label) => /min left, log in again…$/.test(label)),
-        'the tray counts down',
-      )
-      await desktop.ask('clickTray', { label: tray[0]!.labels.find((label) => label.endsWith('log in again…')) })
-      await loginOf(page)
-        .getByText(/Your login is good for another/)
-        .waitFor()
-      await logIn(page, ALICE)
-    },
-  )
+  it('G5 G14 G17: a page that is killed while it asks comes back with the dialog; the tray logs in ahead of time', async () => {
+    const page = await desktop.page()
+    const url = await openOrders(page)
+    await expire(page)
+    const held = keepPsql(url, ['-c', 'select 1'])
+    await loginOf(page).waitFor()
+    await loginOf(page).getByLabel('Password').fill('typed before')
+    await desktop.ask('losePage', { reason: 'killed' })
+    await until(
+      async () => (await loginOf(page).isVisible()) && (await loginOf(page).getByLabel('Password').inputValue()) === '',
+      'the page is new, and asks',
+    )
+    expect(held.isRunning).toBe(true)
+    await logIn(page, ALICE)
+    expect(await held.ended).toMatchObject({ code: 0, stdout: '1\n' })
+    const { tray } = await desktop.untilSeen(
+      (seen) => seen.tray[0]!.labels.some((label) => /min left, log in again…$/.test(label)),
+      'the tray counts down',
+    )
+    await desktop.ask('clickTray', { label: tray[0]!.labels.find((label) => label.endsWith('log in again…')) })
+    await loginOf(page)
+      .getByText(/Your login is good for another/)
+      .waitFor()
+    await logIn(page, ALICE)
+  })
 
-  it(
-    'G9 G17: a window closed while a login is asked answers nobody; opened again it asks again',
-    { timeout: 90_000 },
-    async () => {
-      const page = await desktop.page()
-      const url = await openOrders(page)
-      await page.evaluate(`new Promise((resolve) => {
+  it('G9 G17: a window closed while a login is asked answers nobody; opened again it asks again', async () => {
+    const page = await desktop.page()
+    const url = await openOrders(page)
+    await page.evaluate(`new Promise((resolve) => {
       const stop = postern.onMessage(({ id, result }) => { if (id === 1e9) { stop(); resolve(result) } })
       postern.send({ id: 1e9, method: 'settings.update', params: { backgroundMode: true } })
     })`)
-      await expire(page)
-      const held = keepPsql(url, ['-c', 'select 1'])
-      await loginOf(page).waitFor()
-      await desktop.ask('windowDo', { verb: 'close' })
-      await desktop.untilSeen(({ windows }) => windows.length === 0, 'the window has gone')
-      await until(() => page.isClosed(), 'and its page')
-      expect(held.isRunning).toBe(true)
-      expect((await desktop.inspect()).tray[0]!.tooltip).toBe('Postern: a login is asked for')
-      await desktop.ask('clickTray', { label: 'Show Postern' })
-      await logIn(await desktop.page(), ALICE)
-      expect(await held.ended).toMatchObject({ code: 0, stdout: '1\n' })
-    },
-  )
+    await expire(page)
+    const held = keepPsql(url, ['-c', 'select 1'])
+    await loginOf(page).waitFor()
+    await desktop.ask('windowDo', { verb: 'close' })
+    await desktop.untilSeen(({ windows }) => windows.length === 0, 'the window has gone')
+    await until(() => page.isClosed(), 'and its page')
+    expect(held.isRunning).toBe(true)
+    expect((await desktop.inspect()).tray[0]!.tooltip).toBe('Postern: a login is asked for')
+    await desktop.ask('clickTray', { label: 'Show Postern' })
+    await logIn(await desktop.page(), ALICE)
+    expect(await held.ended).toMatchObject({ code: 0, stdout: '1\n' })
+  })
 
-  it(
-    'G10: while the screen is locked nothing opens: one notification; unlocked, the dialog is there',
-    { timeout: 90_000 },
-    async () => {
-      const page = await desktop.page()
-      const url = await openOrders(page)
-      await expire(page)
-      await desktop.ask('emitPower', { event: 'lock-screen' })
-      // A core that comes later must be told too.
-      const [pid] = (await desktop.inspect()).utilityPids
-      process.kill(pid!, 'SIGKILL')
-      await desktop.untilSeen(({ utilityPids }) => utilityPids.length === 1 && utilityPids[0] !== pid, 'a new core')
-      await desktop.untilSeen(({ tray }) => tray[0]!.tooltip === 'Postern: login expired', 'it is connected')
-      await desktop.ask('windowDo', { verb: 'blur' })
-      const held = [keepPsql(url, ['-c', 'select 1']), keepPsql(url, ['-c', 'select 2'])]
-      const locked = await desktop.untilSeen(({ notifications }) => notifications.length > 0, 'a notification')
-      expect(locked.notifications).toHaveLength(1)
-      expect(locked.notifications[0]).toMatchObject({ open: true, title: expect.stringMatching(/login is needed/) })
-      expect(locked.windows[0]!.isFocused).toBe(false)
-      expect(await loginOf(page).isVisible()).toBe(false)
-      await desktop.ask('emitPower', { event: 'unlock-screen' })
-      await logIn(page, ALICE)
-      for (const one of held) expect(await one.ended).toMatchObject({ code: 0 })
-      expect((await desktop.inspect()).notifications.map(({ open }) => open)).toEqual([false])
-    },
-  )
+  it('G10: while the screen is locked nothing opens: one notification; unlocked, the dialog is there', async () => {
+    const page = await desktop.page()
+    const url = await openOrders(page)
+    await expire(page)
+    await desktop.ask('emitPower', { event: 'lock-screen' })
+    // A core that comes later must be told too.
+    const [pid] = (await desktop.inspect()).utilityPids
+    process.kill(pid!, 'SIGKILL')
+    await desktop.untilSeen(({ utilityPids }) => utilityPids.length === 1 && utilityPids[0] !== pid, 'a new core')
+    await desktop.untilSeen(({ tray }) => tray[0]!.tooltip === 'Postern: login expired', 'it is connected')
+    await desktop.ask('windowDo', { verb: 'blur' })
+    const held = [keepPsql(url, ['-c', 'select 1']), keepPsql(url, ['-c', 'select 2'])]
+    const locked = await desktop.untilSeen(({ notifications }) => notifications.length > 0, 'a notification')
+    expect(locked.notifications).toHaveLength(1)
+    expect(locked.notifications[0]).toMatchObject({ open: true, title: expect.stringMatching(/login is needed/) })
+    expect(locked.windows[0]!.isFocused).toBe(false)
+    expect(await loginOf(page).isVisible()).toBe(false)
+    await desktop.ask('emitPower', { event: 'unlock-screen' })
+    await logIn(page, ALICE)
+    for (const one of held) expect(await one.ended).toMatchObject({ code: 0 })
+    expect((await desktop.inspect()).notifications.map(({ open }) => open)).toEqual([false])
+  })
 
-  it(
-    'G15 G17: a core that is killed comes back with the gateway on its port, and the window goes on',
-    { timeout: 90_000 },
-    async () => {
-      const page = await desktop.page()
-      const url = await openOrders(page)
-      const [pid] = (await desktop.inspect()).utilityPids
-      process.kill(pid!, 'SIGKILL')
-      await desktop.untilSeen(({ utilityPids }) => utilityPids.length === 1 && utilityPids[0] !== pid, 'a new core')
-      await until(async () => (await psql(url, ['-c', 'select 1'])).code === 0, 'the gateway works on its port', 20_000)
-      await page.getByRole('button', { name: 'Test connection' }).click()
-      await page.getByText(/^Works, in/).waitFor()
-    },
-  )
+  it('G15 G17: a core that is killed comes back with the gateway on its port, and the window goes on', async () => {
+    const page = await desktop.page()
+    const url = await openOrders(page)
+    const [pid] = (await desktop.inspect()).utilityPids
+    process.kill(pid!, 'SIGKILL')
+    await desktop.untilSeen(({ utilityPids }) => utilityPids.length === 1 && utilityPids[0] !== pid, 'a new core')
+    await until(async () => (await psql(url, ['-c', 'select 1'])).code === 0, 'the gateway works on its port', 20_000)
+    await page.getByRole('button', { name: 'Test connection' }).click()
+    await page.getByText(/^Works, in/).waitFor()
+  })
 
-  it('D3: quitting with living connections asks first, and quits when told to', { timeout: 90_000 }, async () => {
+  it('D3: quitting with living connections asks first, and quits when told to', async () => {
     const page = await desktop.page()
     const url = await openOrders(page)
     const living = keepPsql(url)

@@ -9,7 +9,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest'
 import { findPostgresBinaries } from '../../demo/postgres/binaries.ts'
 import { startPostgres, type PostgresOptions } from '../../demo/postgres/start-postgres.ts'
 import { chooseServerUser, findUntraversable } from '../../demo/postgres/server-user.ts'
-import { freePort } from '../support/postgres.ts'
+import { freePort } from '../support/free-port.ts'
 
 let folder: string
 let port: number

@@ -12,6 +12,7 @@ import { readBytes } from '../../link/read-bytes.ts'
 import { classifyFirstBytes } from '../../shared/wire/postgres/startup.ts'
 import { createPostgresEngine } from '../../server/engines/postgres/engine.ts'
 import { SessionEnded, type AuditEntry, type Route, type Session } from '../../server/seams.ts'
+import { PATIENCE } from '../support/patience.ts'
 
 export type HarnessOptions = {
   address: string
@@ -136,7 +137,7 @@ export async function startHarness(options: HarnessOptions) {
       const deadline = setTimeout(() => {
         watchers.delete(look)
         reject(new Error(`it did not come: ${JSON.stringify(events.slice(-5))}`))
-      }, 15_000)
+      }, PATIENCE * 15_000)
       watchers.add(look)
       look()
     })

@@ -81,7 +81,7 @@ it('DB1: SCRAM is bound to the TLS channel where the target offers it', async ()
     address: `127.0.0.1:${cluster.current.port}`,
     tls: { mode: 'verify-full' as const, ca: authority.pem },
   }
-  const { socket, serverEndPoint } = await dialTarget(target, AbortSignal.timeout(5_000))
+  const { socket, serverEndPoint } = await dialTarget(target, AbortSignal.timeout(30_000))
   socket.destroy()
   // With this, the logins above were bound: PostgreSQL offers PLUS over TLS, and refuses a wrong binding.
   expect(serverEndPoint).toHaveLength(32)

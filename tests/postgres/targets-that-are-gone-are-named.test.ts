@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { freePort, startTestPostgres, type TestPostgres } from '../support/postgres.ts'
+import { freePort } from '../support/free-port.ts'
+import { startTestPostgres, type TestPostgres } from '../support/postgres.ts'
 import { APP_PASSWORD, psql, SHOP_SQL, startHarness } from './engine-harness.ts'
 
 let cluster: TestPostgres

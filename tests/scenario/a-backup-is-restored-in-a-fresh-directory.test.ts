@@ -5,13 +5,14 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { AuditEvent } from '../../shared/audit-api.ts'
 import type { SessionView } from '../../shared/session-api.ts'
-import { ADMIN, BOB, freePort, keepPsql, psql, SERVER, startCluster, type TestCluster } from '../support/cluster.ts'
+import { ADMIN, BOB, keepPsql, psql, SERVER, startCluster, type TestCluster } from '../support/cluster.ts'
+import { freePort } from '../support/free-port.ts'
 import { Kept, run } from '../support/run.ts'
 
 let cluster: TestCluster
 beforeAll(async () => {
   cluster = await startCluster()
-}, 180_000)
+})
 afterAll(() => cluster.close())
 
 it('S9, R5, C1: what was backed up while a session ran is there again, and the session is ended as restart', async () => {

@@ -20,13 +20,12 @@ import { until } from '../support/run.ts'
 
 const RUNNING = 30
 const HELD = 30
-const TIMEOUT_MS = 120_000
 const PATIENCE_MS = 40_000
 
 let cluster: TestCluster
 beforeAll(async () => {
   cluster = await startCluster()
-}, 120_000)
+})
 afterAll(() => cluster.close())
 
 /** A window that can ask, attached to the core that runs; it starts none. */
@@ -145,144 +144,124 @@ const logIn = (core: CoreConnection, requestId?: string) =>
   })
 
 describe('the core is killed', () => {
-  it(
-    'G15, G17: with 30 statements running: they break, its terminal starts it again with the same gateways on the same ports, and the next ones work',
-    { timeout: TIMEOUT_MS },
-    async () => {
-      const home = await cluster.newHome()
-      const { attached, detached } = await openBoth(home)
-      const before = await attach(home)
-      const gatewaysBefore = await viewsOf(before.core)
-      expect(gatewaysBefore).toHaveLength(2)
-      const running = await startRunning([attached, detached])
+  it('G15, G17: with 30 statements running: they break, its terminal starts it again with the same gateways on the same ports, and the next ones work', async () => {
+    const home = await cluster.newHome()
+    const { attached, detached } = await openBoth(home)
+    const before = await attach(home)
+    const gatewaysBefore = await viewsOf(before.core)
+    expect(gatewaysBefore).toHaveLength(2)
+    const running = await startRunning([attached, detached])
 
-      await kill(before.core)
-      expect(await outcomesOf(running)).toEqual({ closed: RUNNING })
-      await untilListening([attached, detached])
-      const after = await attach(home)
-      expect(after.core.core.pid).not.toBe(before.core.core.pid)
-      expect(await viewsOf(after.core)).toEqual(gatewaysBefore)
-      // The login was still good: nobody is asked.
-      expect(await outcomesOf([...ownRow(attached, 5), ...ownRow(detached, 5)])).toEqual({ 'own row': 10 })
-      expect(after.asked).toEqual([])
-      expect(attached.process.stdout).toMatch(/"event":"core_lost"[\s\S]*"event":"listening"/)
-      await after.core.close()
-      await attached.process.stop()
-    },
-  )
+    await kill(before.core)
+    expect(await outcomesOf(running)).toEqual({ closed: RUNNING })
+    await untilListening([attached, detached])
+    const after = await attach(home)
+    expect(after.core.core.pid).not.toBe(before.core.core.pid)
+    expect(await viewsOf(after.core)).toEqual(gatewaysBefore)
+    // The login was still good: nobody is asked.
+    expect(await outcomesOf([...ownRow(attached, 5), ...ownRow(detached, 5)])).toEqual({ 'own row': 10 })
+    expect(after.asked).toEqual([])
+    expect(attached.process.stdout).toMatch(/"event":"core_lost"[\s\S]*"event":"listening"/)
+    await after.core.close()
+    await attached.process.stop()
+  })
 
-  it(
-    'G5, G15, G17: with 30 connections held: they break, the gateways listen again although the login has expired, and the next ones ask once',
-    { timeout: TIMEOUT_MS },
-    async () => {
-      const home = await cluster.newHome()
-      const { attached, detached } = await openBoth(home)
-      const before = await attach(home)
-      const gatewaysBefore = await viewsOf(before.core)
-      await expire(before.core)
-      const held = [...ownRow(attached, HELD / 2), ...ownRow(detached, HELD / 2)]
-      await until(async () => (await waiting(before.core)) === HELD, 'all are held', PATIENCE_MS)
-      expect(new Set(before.asked.map(({ requestId }) => requestId)).size).toBe(1)
+  it('G5, G15, G17: with 30 connections held: they break, the gateways listen again although the login has expired, and the next ones ask once', async () => {
+    const home = await cluster.newHome()
+    const { attached, detached } = await openBoth(home)
+    const before = await attach(home)
+    const gatewaysBefore = await viewsOf(before.core)
+    await expire(before.core)
+    const held = [...ownRow(attached, HELD / 2), ...ownRow(detached, HELD / 2)]
+    await until(async () => (await waiting(before.core)) === HELD, 'all are held', PATIENCE_MS)
+    expect(new Set(before.asked.map(({ requestId }) => requestId)).size).toBe(1)
 
-      await kill(before.core)
-      expect(await outcomesOf(held)).toEqual({ closed: HELD })
-      const after = await attach(home)
-      await untilListening([attached, detached])
-      expect(await viewsOf(after.core)).toEqual(gatewaysBefore)
+    await kill(before.core)
+    expect(await outcomesOf(held)).toEqual({ closed: HELD })
+    const after = await attach(home)
+    await untilListening([attached, detached])
+    expect(await viewsOf(after.core)).toEqual(gatewaysBefore)
 
-      const next = [...ownRow(attached, 5), ...ownRow(detached, 5)]
-      await until(async () => (await waiting(after.core)) === next.length, 'the next ones are held', PATIENCE_MS)
-      expect(new Set(after.asked.map(({ requestId }) => requestId)).size).toBe(1)
-      await logIn(after.core, after.asked[0]?.requestId)
-      expect(await outcomesOf(next)).toEqual({ 'own row': next.length })
-      await after.core.close()
-      await attached.process.stop()
-    },
-  )
+    const next = [...ownRow(attached, 5), ...ownRow(detached, 5)]
+    await until(async () => (await waiting(after.core)) === next.length, 'the next ones are held', PATIENCE_MS)
+    expect(new Set(after.asked.map(({ requestId }) => requestId)).size).toBe(1)
+    await logIn(after.core, after.asked[0]?.requestId)
+    expect(await outcomesOf(next)).toEqual({ 'own row': next.length })
+    await after.core.close()
+    await attached.process.stop()
+  })
 
-  it(
-    'G11, G13, G17: after it the terminal does not ask by itself; the next psql is held, and then it does',
-    { timeout: TIMEOUT_MS },
-    async () => {
-      const home = await cluster.newHome()
-      await cluster.login(home)
-      const terminal = cluster.terminal(home, ['gateway', 'open', 'orders'])
-      const [url] = await terminal.waitFor(/postgresql:\/\/[^\s"']+/)
-      const { core } = await attach(home)
-      await logInBriefly(cluster, home)
-      await until(
-        async () => (await core.call('gateway.list', {})).gateways.every(({ state }) => state === 'needs login'),
-        'the login expires',
-        PATIENCE_MS,
-      )
-      await kill(core)
-      await terminal.waitFor(/Listening again on/, { timeoutMs: PATIENCE_MS })
-      expect(terminal.output).not.toMatch(/password[^\n]*:/i)
+  it('G11, G13, G17: after it the terminal does not ask by itself; the next psql is held, and then it does', async () => {
+    const home = await cluster.newHome()
+    await cluster.login(home)
+    const terminal = cluster.terminal(home, ['gateway', 'open', 'orders'])
+    const [url] = await terminal.waitFor(/postgresql:\/\/[^\s"']+/)
+    const { core } = await attach(home)
+    await logInBriefly(cluster, home)
+    await until(
+      async () => (await core.call('gateway.list', {})).gateways.every(({ state }) => state === 'needs login'),
+      'the login expires',
+      PATIENCE_MS,
+    )
+    await kill(core)
+    await terminal.waitFor(/Listening again on/, { timeoutMs: PATIENCE_MS })
+    expect(terminal.output).not.toMatch(/password[^\n]*:/i)
 
-      const held = keepPsql(url, ['-c', 'select 7'])
-      await terminal.waitFor(/password[^\n]*:/i, { timeoutMs: PATIENCE_MS })
-      terminal.write(`${ALICE.password}\r`)
-      expect(await held.ended).toMatchObject({ code: 0, stdout: '7\n' })
-      await terminal.stop('SIGINT')
-    },
-  )
+    const held = keepPsql(url, ['-c', 'select 7'])
+    await terminal.waitFor(/password[^\n]*:/i, { timeoutMs: PATIENCE_MS })
+    terminal.write(`${ALICE.password}\r`)
+    expect(await held.ended).toMatchObject({ code: 0, stdout: '7\n' })
+    await terminal.stop('SIGINT')
+  })
 })
 
 describe('the access server is killed', () => {
-  it(
-    'G4, G15, S1: running statements break, the gateways stay and say that it cannot be reached, and work again when it is back, without a login',
-    { timeout: TIMEOUT_MS },
-    async () => {
-      const home = await cluster.newHome()
-      const { attached, detached } = await openBoth(home)
-      const { core, asked } = await attach(home)
-      const gatewaysBefore = await viewsOf(core)
-      const running = await startRunning([attached, detached])
-      await cluster.server().stop('SIGKILL')
-      // Some are told so by the gateway, some see their connection end.
-      const ends = await Promise.all(running.map(({ outcome }) => outcome))
-      expect(ends.filter(({ kind }) => kind === 'value')).toEqual([])
+  it('G4, G15, S1: running statements break, the gateways stay and say that it cannot be reached, and work again when it is back, without a login', async () => {
+    const home = await cluster.newHome()
+    const { attached, detached } = await openBoth(home)
+    const { core, asked } = await attach(home)
+    const gatewaysBefore = await viewsOf(core)
+    const running = await startRunning([attached, detached])
+    await cluster.server().stop('SIGKILL')
+    // Some are told so by the gateway, some see their connection end.
+    const ends = await Promise.all(running.map(({ outcome }) => outcome))
+    expect(ends.filter(({ kind }) => kind === 'value')).toEqual([])
 
-      const refused = await psql(attached.url, ['-c', 'select 1'])
-      expect(refused.code).toBe(2)
-      expect(refused.stderr).toMatch(/cannot reach the access server/)
-      const profile = async () => (await core.call('profile.list', {})).profiles[0]?.state
-      expect(await profile()).toBe('offline')
-      expect(await viewsOf(core)).toEqual(gatewaysBefore)
+    const refused = await psql(attached.url, ['-c', 'select 1'])
+    expect(refused.code).toBe(2)
+    expect(refused.stderr).toMatch(/cannot reach the access server/)
+    const profile = async () => (await core.call('profile.list', {})).profiles[0]?.state
+    expect(await profile()).toBe('offline')
+    expect(await viewsOf(core)).toEqual(gatewaysBefore)
 
-      await cluster.startServer()
-      expect(await outcomesOf([...ownRow(attached, 5), ...ownRow(detached, 5)])).toEqual({ 'own row': 10 })
-      expect(await profile()).toBe('ready')
-      expect(await viewsOf(core)).toEqual(gatewaysBefore)
-      expect(asked).toEqual([])
-      await core.close()
-      await attached.process.stop()
-    },
-  )
+    await cluster.startServer()
+    expect(await outcomesOf([...ownRow(attached, 5), ...ownRow(detached, 5)])).toEqual({ 'own row': 10 })
+    expect(await profile()).toBe('ready')
+    expect(await viewsOf(core)).toEqual(gatewaysBefore)
+    expect(asked).toEqual([])
+    await core.close()
+    await attached.process.stop()
+  })
 
-  it(
-    'G5, G9, G13: while a login is asked for: the held ones go on waiting, and the same login lets them through when it is back',
-    { timeout: TIMEOUT_MS },
-    async () => {
-      const home = await cluster.newHome()
-      const { attached, detached } = await openBoth(home)
-      const { core, asked } = await attach(home)
-      await expire(core)
-      const held = [...ownRow(attached, HELD / 2), ...ownRow(detached, HELD / 2)]
-      await until(async () => (await waiting(core)) === HELD, 'all are held', PATIENCE_MS)
-      const requestId = asked[0]?.requestId
+  it('G5, G9, G13: while a login is asked for: the held ones go on waiting, and the same login lets them through when it is back', async () => {
+    const home = await cluster.newHome()
+    const { attached, detached } = await openBoth(home)
+    const { core, asked } = await attach(home)
+    await expire(core)
+    const held = [...ownRow(attached, HELD / 2), ...ownRow(detached, HELD / 2)]
+    await until(async () => (await waiting(core)) === HELD, 'all are held', PATIENCE_MS)
+    const requestId = asked[0]?.requestId
 
-      await cluster.server().stop('SIGKILL')
-      await expect(logIn(core, requestId)).rejects.toMatchObject({ code: 'server_unreachable' })
-      expect(held.some(({ isSettled }) => isSettled)).toBe(false)
-      expect(await waiting(core)).toBe(HELD)
+    await cluster.server().stop('SIGKILL')
+    await expect(logIn(core, requestId)).rejects.toMatchObject({ code: 'server_unreachable' })
+    expect(held.some(({ isSettled }) => isSettled)).toBe(false)
+    expect(await waiting(core)).toBe(HELD)
 
-      await cluster.startServer()
-      await logIn(core, requestId)
-      expect(await outcomesOf(held)).toEqual({ 'own row': HELD })
-      expect(new Set(asked.map((prompt) => prompt.requestId)).size).toBe(1)
-      await core.close()
-      await attached.process.stop()
-    },
-  )
+    await cluster.startServer()
+    await logIn(core, requestId)
+    expect(await outcomesOf(held)).toEqual({ 'own row': HELD })
+    expect(new Set(asked.map((prompt) => prompt.requestId)).size).toBe(1)
+    await core.close()
+    await attached.process.stop()
+  })
 })

@@ -26,7 +26,7 @@ accounts: [{ name: postgres, password: ${cluster.postgres.superuserPassword} }]
 ---
 { kind: grant, user: alice, role: bulk }
 `)
-}, 120_000)
+})
 afterAll(async () => {
   await cluster.close()
 })

@@ -28,7 +28,7 @@ beforeAll(async () => {
   cluster = await startCluster({ settings: `sessions: { writeStallTimeout: ${SERVER_LIMIT} }` })
   home = await cluster.newHome()
   await cluster.login(home)
-}, 120_000)
+})
 afterAll(async () => {
   for (const { child } of kept) child.kill('SIGCONT')
   await Promise.all([...kept].map((child) => child.stop('SIGKILL')))

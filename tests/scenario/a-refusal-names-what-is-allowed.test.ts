@@ -1,6 +1,7 @@
 // What the role, the account, the database or the target do not allow: psql and `postern` say what was wrong and what is right.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ALICE, freePort, psql, startCluster, type OpenGateway, type TestCluster } from '../support/cluster.ts'
+import { ALICE, psql, startCluster, type OpenGateway, type TestCluster } from '../support/cluster.ts'
+import { freePort } from '../support/free-port.ts'
 
 let cluster: TestCluster
 let home: string
@@ -10,7 +11,7 @@ beforeAll(async () => {
   home = await cluster.newHome()
   await cluster.login(home)
   gateway = await cluster.open(home, 'orders')
-}, 120_000)
+})
 afterAll(async () => {
   await cluster.close()
 })
@@ -88,7 +89,7 @@ allow: [{ resources: [down, stale, plain], accounts: [reader], databases: ['*'] 
     const events = await cluster.audit(['--resource', 'down'])
     expect(events.some((event) => event['event'] === 'session.start')).toBe(true)
     expect(events.some((event) => event['event'] === 'session.active')).toBe(false)
-  }, 60_000)
+  })
 
   it('S8: a grant that is taken away ends the session at once, psql is told why, and the gateway then says refused', async () => {
     const open = await cluster.open(home, 'orders', ['--account', 'writer'])
@@ -107,7 +108,7 @@ allow: [{ resources: [down, stale, plain], accounts: [reader], databases: ['*'] 
     )
     expect(await psql(open.url, ['-c', 'select 1'])).toMatchObject({ code: 0, stdout: '1\n' })
     await open.process.stop()
-  }, 60_000)
+  })
 
   it('exit codes: wrong password 4, unknown user the same, needs login 3, usage 2', async () => {
     const fresh = await cluster.newHome()
@@ -122,5 +123,5 @@ allow: [{ resources: [down, stale, plain], accounts: [reader], databases: ['*'] 
     expect((await cluster.postern(fresh, ['resources', 'ls'])).code).toBe(3)
     expect((await cluster.postern(fresh, ['gateway', 'open'])).code).toBe(2)
     expect((await cluster.postern(fresh, ['no-such-command'])).code).toBe(2)
-  }, 60_000)
+  })
 })

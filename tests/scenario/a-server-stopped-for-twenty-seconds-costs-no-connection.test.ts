@@ -26,7 +26,7 @@ const psqls: Kept[] = []
 
 beforeAll(async () => {
   cluster = await startCluster()
-}, 120_000)
+})
 afterAll(async () => {
   const { pid } = cluster.server().child
   if (pid !== undefined) process.kill(pid, 'SIGCONT')
@@ -41,53 +41,48 @@ const begin = (url: string, sql: string): Kept => {
   return child
 }
 
-it(
-  'I3, G4: twenty seconds without the server cost no connection, no gateway, no login',
-  { timeout: 240_000 },
-  async () => {
-    const [home, held] = [await cluster.newHome(), await cluster.newHome()]
-    for (const one of [home, held]) await cluster.login(one)
-    const gateway = await cluster.open(home, 'orders')
-    const waiting = await cluster.open(held, 'orders')
-    await logInBriefly(cluster, held)
-    await untilExpired(cluster, held)
-    const heldPsql = begin(waiting.url, "select 'held ' || 'and let in';\n")
-    const connected = Array.from({ length: EARLY }, (_, at) =>
-      begin(gateway.url, `select repeat('x', ${at % 2 === 0 ? 1 : MUCH}), 'value ' || ${at}; select pg_sleep(5);\n`),
-    )
-    for (const [at, child] of connected.entries())
-      await child.waitFor(new RegExp(`value ${at}\n`), { timeoutMs: PATIENCE_MS })
+it('I3, G4: twenty seconds without the server cost no connection, no gateway, no login', async () => {
+  const [home, held] = [await cluster.newHome(), await cluster.newHome()]
+  for (const one of [home, held]) await cluster.login(one)
+  const gateway = await cluster.open(home, 'orders')
+  const waiting = await cluster.open(held, 'orders')
+  await logInBriefly(cluster, held)
+  await untilExpired(cluster, held)
+  const heldPsql = begin(waiting.url, "select 'held ' || 'and let in';\n")
+  const connected = Array.from({ length: EARLY }, (_, at) =>
+    begin(gateway.url, `select repeat('x', ${at % 2 === 0 ? 1 : MUCH}), 'value ' || ${at}; select pg_sleep(5);\n`),
+  )
+  for (const [at, child] of connected.entries())
+    await child.waitFor(new RegExp(`value ${at}\n`), { timeoutMs: PATIENCE_MS })
 
-    const { pid = 0 } = cluster.server().child
-    process.kill(pid, 'SIGSTOP')
-    const stoppedAt = performance.now()
-    let late: Kept[]
-    let login: Promise<Finished>
-    let early: Finished
-    try {
-      for (const [at, child] of connected.entries()) child.write(`select 'asked meanwhile ' || ${at};\n`)
-      const impatient = psql(gateway.url, ['-c', "select 'early'"])
-      await delay(STOPPED_MS / 2)
-      // In the last ten seconds: within every deadline of theirs.
-      late = Array.from({ length: LATE }, (_, at) => begin(gateway.url, `select 'late ' || ${at};\n`))
-      login = cluster.postern(held, ['login', '--user', ALICE.name, '--password-stdin'], {
-        input: `${ALICE.password}\n`,
-      })
-      await delay(STOPPED_MS - (performance.now() - stoppedAt))
-      early = await impatient
-    } finally {
-      process.kill(pid, 'SIGCONT')
-    }
-    // Its gateway had waited for as long as it waits for a server.
-    expect(early.stderr).toMatch(/FATAL: {2}cannot reach the access server at .*: no answer within 15 s/)
-    for (const [at, child] of connected.entries())
-      await child.waitFor(new RegExp(`asked meanwhile ${at}\n`), { timeoutMs: PATIENCE_MS })
-    for (const [at, child] of late.entries())
-      await child.waitFor(new RegExp(`late ${at}\n`), { timeoutMs: PATIENCE_MS })
-    const done = await login
-    expect([done.code, done.stderr]).toEqual([0, ''])
-    await heldPsql.waitFor(/held and let in/, { timeoutMs: PATIENCE_MS })
-    expect((await psql(waiting.url, ['-c', "select 'new'"])).stdout).toBe('new\n')
-    for (const child of [...connected, ...late, heldPsql]) expect(child.stderr).toBe('')
-  },
-)
+  const { pid = 0 } = cluster.server().child
+  process.kill(pid, 'SIGSTOP')
+  const stoppedAt = performance.now()
+  let late: Kept[]
+  let login: Promise<Finished>
+  let early: Finished
+  try {
+    for (const [at, child] of connected.entries()) child.write(`select 'asked meanwhile ' || ${at};\n`)
+    const impatient = psql(gateway.url, ['-c', "select 'early'"])
+    await delay(STOPPED_MS / 2)
+    // In the last ten seconds: within every deadline of theirs.
+    late = Array.from({ length: LATE }, (_, at) => begin(gateway.url, `select 'late ' || ${at};\n`))
+    login = cluster.postern(held, ['login', '--user', ALICE.name, '--password-stdin'], {
+      input: `${ALICE.password}\n`,
+    })
+    await delay(STOPPED_MS - (performance.now() - stoppedAt))
+    early = await impatient
+  } finally {
+    process.kill(pid, 'SIGCONT')
+  }
+  // Its gateway had waited for as long as it waits for a server.
+  expect(early.stderr).toMatch(/FATAL: {2}cannot reach the access server at .*: no answer within 15 s/)
+  for (const [at, child] of connected.entries())
+    await child.waitFor(new RegExp(`asked meanwhile ${at}\n`), { timeoutMs: PATIENCE_MS })
+  for (const [at, child] of late.entries()) await child.waitFor(new RegExp(`late ${at}\n`), { timeoutMs: PATIENCE_MS })
+  const done = await login
+  expect([done.code, done.stderr]).toEqual([0, ''])
+  await heldPsql.waitFor(/held and let in/, { timeoutMs: PATIENCE_MS })
+  expect((await psql(waiting.url, ['-c', "select 'new'"])).stdout).toBe('new\n')
+  for (const child of [...connected, ...late, heldPsql]) expect(child.stderr).toBe('')
+})

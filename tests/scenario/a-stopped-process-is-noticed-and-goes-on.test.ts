@@ -33,7 +33,7 @@ beforeAll(async () => {
   host = await near.attach()
   await host.core.call('profile.add', { address: cluster.address, caPin: cluster.fingerprint })
   await host.core.call('login.submit', { user: ALICE.name, password: ALICE.password })
-}, 120_000)
+})
 afterAll(async () => {
   await Promise.all(psqls.map((child) => child.stop('SIGKILL')))
   await near.close()

@@ -27,7 +27,7 @@ beforeAll(async () => {
   connected = keepPsql(used.url)
   connected.write("begin; select 'connected';\n")
   await connected.waitFor(/connected/, { timeoutMs: PATIENCE_MS })
-}, 120_000)
+})
 afterAll(async () => {
   await connected.stop('SIGKILL')
   await cluster.close()

@@ -6,8 +6,6 @@ import type { RoleSpec } from '../../shared/admin-api.ts'
 import { ADMIN, keepPsql, psql, startCluster, type OpenGateway, type TestCluster } from '../support/cluster.ts'
 import { until, type Kept } from '../support/run.ts'
 
-const SLOW = { timeout: 120_000 }
-
 let cluster: TestCluster
 let alice = ''
 let root = ''
@@ -21,7 +19,7 @@ beforeAll(async () => {
   await cluster.login(root, ADMIN)
   reader = await cluster.open(alice, 'orders', ['--account', 'reader'])
   writer = await cluster.open(alice, 'orders', ['--account', 'writer'])
-}, 180_000)
+})
 afterAll(async () => {
   await Promise.all([...psqls].map((child) => child.stop()))
   await cluster.close()
@@ -66,71 +64,63 @@ async function refusal(url: string): Promise<{ code: string | undefined; text: s
   throw new Error('it was let in')
 }
 
-it(
-  'S7, E3: flags set limits; what no flag names stays; lists show them; none and default take them away',
-  SLOW,
-  async () => {
-    const { allow } = await developer()
-    await setRole('--session-max', '8h', '--idle', '1h30m', '--sessions', '5', '--connections', '20')
-    expect((await developer()).limits).toEqual({
-      ...{ maxSessionDuration: '8h', idleTimeout: '1h30m', maxSessions: 5, maxConnections: 20 },
-    })
-    const table = await role('ls')
-    expect(table.stdout).toMatch(/^ROLE .* LIMITS +DESCRIPTION$/m)
-    expect(table.stdout).toMatch(/^developer .* 8h long, 1h30m idle, 5 sessions, 20 connections$/m)
+it('S7, E3: flags set limits; what no flag names stays; lists show them; none and default take them away', async () => {
+  const { allow } = await developer()
+  await setRole('--session-max', '8h', '--idle', '1h30m', '--sessions', '5', '--connections', '20')
+  expect((await developer()).limits).toEqual({
+    ...{ maxSessionDuration: '8h', idleTimeout: '1h30m', maxSessions: 5, maxConnections: 20 },
+  })
+  const table = await role('ls')
+  expect(table.stdout).toMatch(/^ROLE .* LIMITS +DESCRIPTION$/m)
+  expect(table.stdout).toMatch(/^developer .* 8h long, 1h30m idle, 5 sessions, 20 connections$/m)
 
-    await setRole('--description', 'Whoever works on the shop')
-    await setRole('--sessions', 'none', '--idle', 'none', '--session-max', 'default')
-    expect(await developer()).toMatchObject({ limits: { idleTimeout: 'none', maxConnections: 20 }, allow })
-    expect((await role('ls')).stdout).toMatch(/^developer .* however idle, 20 connections +Whoever works on the shop$/m)
-    await setRole('--append', '--resource', 'hidden', '--account', 'reader')
-    expect(await developer()).toMatchObject({ limits: { idleTimeout: 'none', maxConnections: 20 } })
+  await setRole('--description', 'Whoever works on the shop')
+  await setRole('--sessions', 'none', '--idle', 'none', '--session-max', 'default')
+  expect(await developer()).toMatchObject({ limits: { idleTimeout: 'none', maxConnections: 20 }, allow })
+  expect((await role('ls')).stdout).toMatch(/^developer .* however idle, 20 connections +Whoever works on the shop$/m)
+  await setRole('--append', '--resource', 'hidden', '--account', 'reader')
+  expect(await developer()).toMatchObject({ limits: { idleTimeout: 'none', maxConnections: 20 } })
 
-    await setRole('--idle', 'default', '--connections', 'none')
-    expect(await developer()).not.toHaveProperty('limits')
-    const made = await role(
-      'add',
-      'short',
-      '--resource',
-      'orders',
-      '--account',
-      'reader',
-      '--session-max',
-      '10m',
-      '--json',
-    )
-    expect(JSON.parse(made.stdout)).toMatchObject({ applied: [{ kind: 'role', name: 'short', change: 'created' }] })
-    expect((await role('ls')).stdout).toMatch(/^short .* 10m long$/m)
-    await role('rm', 'short')
-  },
-)
+  await setRole('--idle', 'default', '--connections', 'none')
+  expect(await developer()).not.toHaveProperty('limits')
+  const made = await role(
+    'add',
+    'short',
+    '--resource',
+    'orders',
+    '--account',
+    'reader',
+    '--session-max',
+    '10m',
+    '--json',
+  )
+  expect(JSON.parse(made.stdout)).toMatchObject({ applied: [{ kind: 'role', name: 'short', change: 'created' }] })
+  expect((await role('ls')).stdout).toMatch(/^short .* 10m long$/m)
+  await role('rm', 'short')
+})
 
-it(
-  'E3: a limit that is none is named, with its flag and what to write instead, before the server is asked',
-  SLOW,
-  async () => {
-    const wrong: [string[], RegExp][] = [
-      [['--session-max', '8 hours'], /--session-max <duration>.* '8 hours' .*8h or 1h30m, none, or default/s],
-      [['--idle', '0s'], /--idle <duration>.* '0s' .*duration such as 30m/s],
-      [['--sessions', '0'], /--sessions <count>.* '0' .*whole number from 1 to 1000000, or none/s],
-      [['--connections', 'many'], /--connections <count>.* 'many' .*or none/s],
-      [['--connections', '2.5'], /'2\.5'/],
-    ]
-    for (const [flags, text] of wrong) {
-      const done = await role('set', 'developer', ...flags)
-      expect(done, done.stdout).toMatchObject({ code: 2 })
-      expect(done.stderr).toMatch(text)
-    }
-    const file = 'kind: role\nname: developer\nlimits: { idleTimeout: soon, maxSessions: 0, sessions: 5 }\n'
-    const applied = await cluster.postern(root, ['admin', 'apply', '-'], { input: file })
-    expect(applied).toMatchObject({ code: 2 })
-    expect(applied.stderr).toMatch(/document 1 \(line 1\): limits\.idleTimeout: .*30s, 10m, 8h or 1h30m nor none/)
-    expect(applied.stderr).toMatch(/limits\.maxSessions: a limit is a whole number from 1 to 1000000; leave it out/)
-    expect(applied.stderr).toContain('limits.sessions: there is no such key')
-  },
-)
+it('E3: a limit that is none is named, with its flag and what to write instead, before the server is asked', async () => {
+  const wrong: [string[], RegExp][] = [
+    [['--session-max', '8 hours'], /--session-max <duration>.* '8 hours' .*8h or 1h30m, none, or default/s],
+    [['--idle', '0s'], /--idle <duration>.* '0s' .*duration such as 30m/s],
+    [['--sessions', '0'], /--sessions <count>.* '0' .*whole number from 1 to 1000000, or none/s],
+    [['--connections', 'many'], /--connections <count>.* 'many' .*or none/s],
+    [['--connections', '2.5'], /'2\.5'/],
+  ]
+  for (const [flags, text] of wrong) {
+    const done = await role('set', 'developer', ...flags)
+    expect(done, done.stdout).toMatchObject({ code: 2 })
+    expect(done.stderr).toMatch(text)
+  }
+  const file = 'kind: role\nname: developer\nlimits: { idleTimeout: soon, maxSessions: 0, sessions: 5 }\n'
+  const applied = await cluster.postern(root, ['admin', 'apply', '-'], { input: file })
+  expect(applied).toMatchObject({ code: 2 })
+  expect(applied.stderr).toMatch(/document 1 \(line 1\): limits\.idleTimeout: .*30s, 10m, 8h or 1h30m nor none/)
+  expect(applied.stderr).toMatch(/limits\.maxSessions: a limit is a whole number from 1 to 1000000; leave it out/)
+  expect(applied.stderr).toContain('limits.sessions: there is no such key')
+})
 
-it('S7, E1: one connection too many is 53300 with the limit, whose role it is and what to do', SLOW, async () => {
+it('S7, E1: one connection too many is 53300 with the limit, whose role it is and what to do', async () => {
   await setRole('--connections', '1')
   const child = await connected(reader.url)
   const { code, text } = await refusal(reader.url)
@@ -152,7 +142,7 @@ it('S7, E1: one connection too many is 53300 with the limit, whose role it is an
   await setRole('--connections', 'none')
 })
 
-it('S7, E1: one session too many is 53300; ending the first lets the second in', SLOW, async () => {
+it('S7, E1: one session too many is 53300; ending the first lets the second in', async () => {
   await setRole('--sessions', '1')
   const child = await connected(reader.url)
   const { code, text } = await refusal(writer.url)
@@ -170,7 +160,7 @@ it('S7, E1: one session too many is 53300; ending the first lets the second in',
   await setRole('--sessions', 'none')
 })
 
-it('S7: a session that is as long as its role allows ends, and its client is told so', SLOW, async () => {
+it('S7: a session that is as long as its role allows ends, and its client is told so', async () => {
   await cluster.postern(alice, ['gateway', 'close', writer.id])
   await setRole('--session-max', '3s')
   const child = await connected(reader.url)

@@ -25,7 +25,7 @@ beforeAll(async () => {
   gateway = await cluster.open(home, 'orders')
   await logInBriefly(cluster, home)
   await untilExpired(cluster, home)
-}, 120_000)
+})
 afterAll(async () => {
   await cluster.close()
 })
@@ -78,7 +78,8 @@ describe('whoever is not the person', () => {
     ]) {
       const startedAt = Date.now()
       await send(bytes)
-      expect(Date.now() - startedAt).toBeLessThan(5000)
+      // Else it would be held for minutes.
+      expect(Date.now() - startedAt).toBeLessThan(20_000)
     }
     expect(asked()).toBe(false)
     await cluster.login(home)
@@ -87,32 +88,28 @@ describe('whoever is not the person', () => {
 })
 
 describe('the person', () => {
-  it(
-    'G18: has a socket and a password by the command line: psql goes through both, db query needs neither said, help names them',
-    { timeout: 90_000 },
-    async () => {
-      const own = await cluster.newHome()
-      await cluster.login(own)
-      const dir = await mkdtemp(join(tmpdir(), 'ps-'))
-      try {
-        const opened = await cluster.open(own, 'orders', ['--password', '--socket', dir])
-        const { socket, socketUrl } = opened as { socket?: string; socketUrl?: string }
-        expect(socket).toBe(join(dir, `.s.PGSQL.${opened.port}`))
-        expect(opened.env['PGPASSWORD']).toMatch(/^[\w-]{24,}$/)
-        expect(await psql(opened.url, ['-c', 'select 1'])).toMatchObject({ code: 0, stdout: '1\n' })
-        expect(await psql(socketUrl ?? '', ['-c', 'select 1'])).toMatchObject({ code: 0, stdout: '1\n' })
-        const wrong = await psql(opened.url.replace('@', 'x@'), ['-w', '-c', 'select 1'])
-        expect(wrong.stderr).toContain('wrong password for this gateway')
-        const query = await cluster.postern(own, ['db', 'query', 'orders', 'select 7 as seven', '--json'])
-        expect(query).toMatchObject({ code: 0, stdout: expect.stringContaining('"seven":7') })
-        const refused = await cluster.postern(own, ['gateway', 'open', 'orders', '--socket', '/', '--detach'])
-        expect(refused.code).toBe(1)
-        expect(refused.stderr).toMatch(/another socket|others may write|close it first|belongs to/)
-        await opened.process.stop('SIGINT')
-        await until(async () => (await readdir(dir)).length === 0, 'the socket to go with its gateway')
-      } finally {
-        await rm(dir, { recursive: true, force: true })
-      }
-    },
-  )
+  it('G18: has a socket and a password by the command line: psql goes through both, db query needs neither said, help names them', async () => {
+    const own = await cluster.newHome()
+    await cluster.login(own)
+    const dir = await mkdtemp(join(tmpdir(), 'ps-'))
+    try {
+      const opened = await cluster.open(own, 'orders', ['--password', '--socket', dir])
+      const { socket, socketUrl } = opened as { socket?: string; socketUrl?: string }
+      expect(socket).toBe(join(dir, `.s.PGSQL.${opened.port}`))
+      expect(opened.env['PGPASSWORD']).toMatch(/^[\w-]{24,}$/)
+      expect(await psql(opened.url, ['-c', 'select 1'])).toMatchObject({ code: 0, stdout: '1\n' })
+      expect(await psql(socketUrl ?? '', ['-c', 'select 1'])).toMatchObject({ code: 0, stdout: '1\n' })
+      const wrong = await psql(opened.url.replace('@', 'x@'), ['-w', '-c', 'select 1'])
+      expect(wrong.stderr).toContain('wrong password for this gateway')
+      const query = await cluster.postern(own, ['db', 'query', 'orders', 'select 7 as seven', '--json'])
+      expect(query).toMatchObject({ code: 0, stdout: expect.stringContaining('"seven":7') })
+      const refused = await cluster.postern(own, ['gateway', 'open', 'orders', '--socket', '/', '--detach'])
+      expect(refused.code).toBe(1)
+      expect(refused.stderr).toMatch(/another socket|others may write|close it first|belongs to/)
+      await opened.process.stop('SIGINT')
+      await until(async () => (await readdir(dir)).length === 0, 'the socket to go with its gateway')
+    } finally {
+      await rm(dir, { recursive: true, force: true })
+    }
+  })
 })

@@ -47,7 +47,7 @@ beforeAll(async () => {
   home = await cluster.newHome()
   await cluster.login(home)
   gateway = await cluster.open(home, 'cache')
-}, 120_000)
+})
 afterEach(() => {
   for (const socket of sockets.splice(0)) socket.destroy()
   service.serve = ECHO
@@ -96,24 +96,20 @@ describe('a tcp resource', () => {
     expect(rows).toMatch(/cache +- +- /)
   })
 
-  it(
-    'DB6, G1: 50 MB each way at once arrive whole, with readers that pause on both ends',
-    { timeout: 120_000 },
-    async () => {
-      const atService = Promise.withResolvers<number>()
-      service.serve = (socket) => {
-        readPattern(socket, 1, SIZE / 8).then(atService.resolve, atService.reject)
-        void writePattern(socket, SIZE, 2).then(() => socket.end())
-      }
-      const client = connect()
-      const sending = writePattern(client, SIZE, 1).then(() => client.end())
-      expect(await Promise.all([readPattern(client, 2, SIZE / 8), atService.promise, sending])).toEqual([
-        SIZE,
-        SIZE,
-        client,
-      ])
-    },
-  )
+  it('DB6, G1: 50 MB each way at once arrive whole, with readers that pause on both ends', async () => {
+    const atService = Promise.withResolvers<number>()
+    service.serve = (socket) => {
+      readPattern(socket, 1, SIZE / 8).then(atService.resolve, atService.reject)
+      void writePattern(socket, SIZE, 2).then(() => socket.end())
+    }
+    const client = connect()
+    const sending = writePattern(client, SIZE, 1).then(() => client.end())
+    expect(await Promise.all([readPattern(client, 2, SIZE / 8), atService.promise, sending])).toEqual([
+      SIZE,
+      SIZE,
+      client,
+    ])
+  })
 
   it('G1: half-closes pass in every order, and each side may go on after the other has ended', async () => {
     // The client first: its end is what makes the service answer.
@@ -164,51 +160,43 @@ describe('a tcp resource', () => {
     expect(await broken.promise).toMatchObject({ code: 'ECONNRESET' })
   })
 
-  it(
-    'G2, G13: through an expired login a service that speaks first is heard, and what was said before it arrives once',
-    { timeout: 60_000 },
-    async () => {
-      await logInBriefly(cluster, home)
-      await untilExpired(cluster, home)
-      const before = service.connections
-      service.serve = (socket) => {
-        socket.write('220 ready\n')
-        socket.pipe(socket)
-      }
-      const silent = connect()
-      const talker = connect()
-      await Promise.all([once(silent, 'connect'), once(talker, 'connect')])
-      talker.end('EHLO\n')
-      await until(async () => (await stateOf('cache')).state === 'waiting for login', 'the gateway to wait for a login')
-      expect(service.connections).toBe(before)
-      await cluster.login(home)
-      expect(await text(talker)).toBe('220 ready\nEHLO\n')
-      silent.end('NOOP\n')
-      expect(await text(silent)).toBe('220 ready\nNOOP\n')
-      expect(service.connections).toBe(before + 2)
-    },
-  )
+  it('G2, G13: through an expired login a service that speaks first is heard, and what was said before it arrives once', async () => {
+    await logInBriefly(cluster, home)
+    await untilExpired(cluster, home)
+    const before = service.connections
+    service.serve = (socket) => {
+      socket.write('220 ready\n')
+      socket.pipe(socket)
+    }
+    const silent = connect()
+    const talker = connect()
+    await Promise.all([once(silent, 'connect'), once(talker, 'connect')])
+    talker.end('EHLO\n')
+    await until(async () => (await stateOf('cache')).state === 'waiting for login', 'the gateway to wait for a login')
+    expect(service.connections).toBe(before)
+    await cluster.login(home)
+    expect(await text(talker)).toBe('220 ready\nEHLO\n')
+    silent.end('NOOP\n')
+    expect(await text(silent)).toBe('220 ready\nNOOP\n')
+    expect(service.connections).toBe(before + 2)
+  })
 
-  it(
-    'DB6, E1: a target that is down closes the client, the gateway says so with an error id that the log has, and recovers',
-    { timeout: 60_000 },
-    async () => {
-      await service.stop()
-      expect(await text(connect())).toBe('')
-      await until(async () => (await stateOf('cache')).state === 'refused', 'the gateway to say so')
-      const { stateText } = await stateOf('cache')
-      expect(stateText).toContain('the access server cannot reach cache')
-      expect(stateText).not.toMatch(/ECONNREFUSED|127\.0\.0\.1/)
-      const [, errorId = ''] = /error id ([0-9a-f]{8})/.exec(stateText ?? '') ?? []
-      const { readFile } = await import('node:fs/promises')
-      expect(await readFile(`${cluster.directory}/server.log`, 'utf8')).toContain(errorId)
-      await service.start()
-      const client = connect()
-      client.end('back again')
-      expect(await text(client)).toBe('back again')
-      await until(async () => (await stateOf('cache')).state === 'listening', 'the gateway to be well')
-    },
-  )
+  it('DB6, E1: a target that is down closes the client, the gateway says so with an error id that the log has, and recovers', async () => {
+    await service.stop()
+    expect(await text(connect())).toBe('')
+    await until(async () => (await stateOf('cache')).state === 'refused', 'the gateway to say so')
+    const { stateText } = await stateOf('cache')
+    expect(stateText).toContain('the access server cannot reach cache')
+    expect(stateText).not.toMatch(/ECONNREFUSED|127\.0\.0\.1/)
+    const [, errorId = ''] = /error id ([0-9a-f]{8})/.exec(stateText ?? '') ?? []
+    const { readFile } = await import('node:fs/promises')
+    expect(await readFile(`${cluster.directory}/server.log`, 'utf8')).toContain(errorId)
+    await service.start()
+    const client = connect()
+    client.end('back again')
+    expect(await text(client)).toBe('back again')
+    await until(async () => (await stateOf('cache')).state === 'listening', 'the gateway to be well')
+  })
 
   it('S1, S5, R5: the audit log has each connection with its bytes, and why one did not come about', async () => {
     const client = connect()
@@ -227,31 +215,27 @@ describe('a tcp resource', () => {
     expect(events.some(({ event, account }) => event === 'session.active' && account === 'tcp')).toBe(true)
   })
 
-  it(
-    'S8, G19: a role that is taken away ends running connections at once, new ones are refused and the gateway says why',
-    { timeout: 60_000 },
-    async () => {
-      const running = [connect(), connect()]
-      for (const client of running) {
-        client.write('hello')
-        await once(client, 'data')
-      }
-      const ended = Promise.allSettled(running.map((client) => text(client)))
-      await cluster.apply('{ kind: role, name: builder, allow: [] }')
-      const reset = expect.objectContaining({ reason: expect.objectContaining({ code: 'ECONNRESET' }) })
-      expect(await ended).toEqual([reset, reset])
-      expect(await text(connect())).toBe('')
-      await until(async () => (await stateOf('cache')).state === 'refused', 'the gateway to say so')
-      expect((await stateOf('cache')).stateText).toMatch(/cache.*may use/)
-      await until(() => service.living === 0, 'nothing to be left at the service')
+  it('S8, G19: a role that is taken away ends running connections at once, new ones are refused and the gateway says why', async () => {
+    const running = [connect(), connect()]
+    for (const client of running) {
+      client.write('hello')
+      await once(client, 'data')
+    }
+    const ended = Promise.allSettled(running.map((client) => text(client)))
+    await cluster.apply('{ kind: role, name: builder, allow: [] }')
+    const reset = expect.objectContaining({ reason: expect.objectContaining({ code: 'ECONNRESET' }) })
+    expect(await ended).toEqual([reset, reset])
+    expect(await text(connect())).toBe('')
+    await until(async () => (await stateOf('cache')).state === 'refused', 'the gateway to say so')
+    expect((await stateOf('cache')).stateText).toMatch(/cache.*may use/)
+    await until(() => service.living === 0, 'nothing to be left at the service')
 
-      // Accounts by * are plain TCP's one account, too.
-      await cluster.apply("{ kind: role, name: builder, allow: [{ resources: [cache], accounts: ['*'] }] }")
-      const again = connect()
-      again.end('again')
-      expect(await text(again)).toBe('again')
-    },
-  )
+    // Accounts by * are plain TCP's one account, too.
+    await cluster.apply("{ kind: role, name: builder, allow: [{ resources: [cache], accounts: ['*'] }] }")
+    const again = connect()
+    again.end('again')
+    expect(await text(again)).toBe('again')
+  })
 
   it('E3: what a tcp resource does not have is refused with the reason, and flags make one as files do', async () => {
     const admin = await cluster.newHome()

@@ -6,13 +6,14 @@ import net from 'node:net'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { freePort, keepPsql, psql, startCluster, type TestCluster, logInBriefly } from '../support/cluster.ts'
+import { keepPsql, psql, startCluster, type TestCluster, logInBriefly } from '../support/cluster.ts'
+import { freePort } from '../support/free-port.ts'
 import { until } from '../support/run.ts'
 
 let cluster: TestCluster
 beforeAll(async () => {
   cluster = await startCluster()
-}, 120_000)
+})
 afterAll(async () => {
   await cluster.close()
 })
@@ -23,38 +24,34 @@ const corePid = async (home: string): Promise<number> => {
 }
 
 describe('gateways', () => {
-  it(
-    'G15: the port is outside the ephemeral range, kept over close and restart, and a taken one is a named conflict',
-    { timeout: 60_000 },
-    async () => {
-      const home = await cluster.newHome()
-      await cluster.login(home)
-      const first = await cluster.open(home, 'orders')
-      const [low = 0, high = 0] = (await readFile('/proc/sys/net/ipv4/ip_local_port_range', 'utf8'))
-        .split(/\s+/)
-        .map(Number)
-      expect(first.port < low || first.port > high).toBe(true)
-      await first.process.stop('SIGINT')
-      await cluster.postern(home, ['core', 'stop'])
+  it('G15: the port is outside the ephemeral range, kept over close and restart, and a taken one is a named conflict', async () => {
+    const home = await cluster.newHome()
+    await cluster.login(home)
+    const first = await cluster.open(home, 'orders')
+    const [low = 0, high = 0] = (await readFile('/proc/sys/net/ipv4/ip_local_port_range', 'utf8'))
+      .split(/\s+/)
+      .map(Number)
+    expect(first.port < low || first.port > high).toBe(true)
+    await first.process.stop('SIGINT')
+    await cluster.postern(home, ['core', 'stop'])
 
-      const squatter = net.createServer().listen(first.port, '127.0.0.1')
-      await once(squatter, 'listening')
-      const conflict = await cluster.postern(home, ['gateway', 'open', 'orders', '--json'])
-      expect(conflict.code).toBe(1)
-      expect(conflict.stderr).toContain(String(first.port))
-      expect(conflict.stderr).toMatch(/--port/)
-      const picked = await freePort()
-      const other = await cluster.open(home, 'orders', ['--port', String(picked)])
-      expect(other.port).toBe(picked)
-      await other.process.stop()
-      squatter.close()
-      const again = await cluster.open(home, 'orders')
-      expect(again.port).toBe(picked)
-      await again.process.stop()
-    },
-  )
+    const squatter = net.createServer().listen(first.port, '127.0.0.1')
+    await once(squatter, 'listening')
+    const conflict = await cluster.postern(home, ['gateway', 'open', 'orders', '--json'])
+    expect(conflict.code).toBe(1)
+    expect(conflict.stderr).toContain(String(first.port))
+    expect(conflict.stderr).toMatch(/--port/)
+    const picked = await freePort()
+    const other = await cluster.open(home, 'orders', ['--port', String(picked)])
+    expect(other.port).toBe(picked)
+    await other.process.stop()
+    squatter.close()
+    const again = await cluster.open(home, 'orders')
+    expect(again.port).toBe(picked)
+    await again.process.stop()
+  })
 
-  it('G16: opening what is open gives the same gateway without owning it', { timeout: 60_000 }, async () => {
+  it('G16: opening what is open gives the same gateway without owning it', async () => {
     const home = await cluster.newHome()
     await cluster.login(home)
     const owner = await cluster.open(home, 'orders')
@@ -71,38 +68,34 @@ describe('gateways', () => {
     await another.process.stop()
   })
 
-  it(
-    'G17: a detached gateway comes back on its port after the core was killed; an attached terminal brings its own back',
-    { timeout: 60_000 },
-    async () => {
-      const home = await cluster.newHome()
-      await cluster.login(home)
-      const detached = await cluster.postern(home, ['gateway', 'open', 'orders', '--detach', '--json'])
-      expect(detached.code).toBe(0)
-      const { url } = JSON.parse(detached.stdout) as { url: string }
-      const attached = await cluster.open(home, 'orders', ['--account', 'writer'])
-      const connected = keepPsql(attached.url)
-      connected.write('select 1;\n')
-      await connected.waitFor(/1/)
+  it('G17: a detached gateway comes back on its port after the core was killed; an attached terminal brings its own back', async () => {
+    const home = await cluster.newHome()
+    await cluster.login(home)
+    const detached = await cluster.postern(home, ['gateway', 'open', 'orders', '--detach', '--json'])
+    expect(detached.code).toBe(0)
+    const { url } = JSON.parse(detached.stdout) as { url: string }
+    const attached = await cluster.open(home, 'orders', ['--account', 'writer'])
+    const connected = keepPsql(attached.url)
+    connected.write('select 1;\n')
+    await connected.waitFor(/1/)
 
-      const pid = await corePid(home)
-      process.kill(pid, 'SIGKILL')
-      connected.write('select 2;\n')
-      await connected.waitFor(/closed the connection|terminat|lost/i)
-      await connected.stop()
-      await until(
-        async () => (await psql(attached.url, ['-c', 'select 1'])).code === 0,
-        'the terminal brings its gateway back on its port',
-        20_000,
-      )
-      expect(await psql(url, ['-c', 'select 1'])).toMatchObject({ code: 0, stdout: '1\n' })
-      expect(await corePid(home)).not.toBe(pid)
-      expect((await attached.process.stop()).code).toBe(0)
-      expect((await cluster.postern(home, ['gateway', 'close', 'orders'])).code).toBe(0)
-    },
-  )
+    const pid = await corePid(home)
+    process.kill(pid, 'SIGKILL')
+    connected.write('select 2;\n')
+    await connected.waitFor(/closed the connection|terminat|lost/i)
+    await connected.stop()
+    await until(
+      async () => (await psql(attached.url, ['-c', 'select 1'])).code === 0,
+      'the terminal brings its gateway back on its port',
+      20_000,
+    )
+    expect(await psql(url, ['-c', 'select 1'])).toMatchObject({ code: 0, stdout: '1\n' })
+    expect(await corePid(home)).not.toBe(pid)
+    expect((await attached.process.stop()).code).toBe(0)
+    expect((await cluster.postern(home, ['gateway', 'close', 'orders'])).code).toBe(0)
+  })
 
-  it('G17: a very long POSTERN_HOME works', { timeout: 60_000 }, async () => {
+  it('G17: a very long POSTERN_HOME works', async () => {
     const home = join(
       await cluster.newHome(),
       ...Array.from({ length: 6 }, () => 'a-folder-with-a-rather-long-name-0123456789'),
@@ -115,7 +108,7 @@ describe('gateways', () => {
     await cluster.postern(home, ['core', 'stop'])
   })
 
-  it('G17: a corrupt profile file is kept aside and told, never overwritten', { timeout: 60_000 }, async () => {
+  it('G17: a corrupt profile file is kept aside and told, never overwritten', async () => {
     const home = await cluster.newHome()
     await cluster.login(home)
     await cluster.postern(home, ['core', 'stop'])
@@ -130,7 +123,7 @@ describe('gateways', () => {
     expect((await cluster.postern(home, ['resources', 'ls'])).code).toBe(0)
   })
 
-  it('G19: closing a gateway ends its connections at once and its session as closed', { timeout: 60_000 }, async () => {
+  it('G19: closing a gateway ends its connections at once and its session as closed', async () => {
     const home = await cluster.newHome()
     await cluster.login(home)
     const gateway = await cluster.open(home, 'orders')
@@ -147,28 +140,24 @@ describe('gateways', () => {
     }, 'the session ends as closed')
   })
 
-  it(
-    'S1: a gateway that is closed after its login expired still ends its session as closed',
-    { timeout: 60_000 },
-    async () => {
-      const home = await cluster.newHome()
-      await cluster.login(home)
-      const gateway = await cluster.open(home, 'orders', ['--account', 'writer'])
-      const connected = keepPsql(gateway.url)
-      connected.write('select 41 + 1;\n')
-      await connected.waitFor(/42/)
-      await logInBriefly(cluster, home)
-      await until(
-        async () => (await cluster.postern(home, ['status', '--json'])).stdout.includes('"expired"'),
-        'the login expires',
-      )
-      await gateway.process.stop('SIGINT')
-      await connected.stop()
-      type Event = { account: string; detail: { reason: string } }
-      await until(async () => {
-        const ends = (await cluster.audit(['--event', 'session.end'])) as Event[]
-        return ends.some((event) => event.account === 'writer' && event.detail.reason === 'closed')
-      }, 'the session ends as closed')
-    },
-  )
+  it('S1: a gateway that is closed after its login expired still ends its session as closed', async () => {
+    const home = await cluster.newHome()
+    await cluster.login(home)
+    const gateway = await cluster.open(home, 'orders', ['--account', 'writer'])
+    const connected = keepPsql(gateway.url)
+    connected.write('select 41 + 1;\n')
+    await connected.waitFor(/42/)
+    await logInBriefly(cluster, home)
+    await until(
+      async () => (await cluster.postern(home, ['status', '--json'])).stdout.includes('"expired"'),
+      'the login expires',
+    )
+    await gateway.process.stop('SIGINT')
+    await connected.stop()
+    type Event = { account: string; detail: { reason: string } }
+    await until(async () => {
+      const ends = (await cluster.audit(['--event', 'session.end'])) as Event[]
+      return ends.some((event) => event.account === 'writer' && event.detail.reason === 'closed')
+    }, 'the session ends as closed')
+  })
 })

@@ -28,7 +28,7 @@ beforeAll(async () => {
   await cluster.login(root, ADMIN)
   await cluster.login(carol, { name: 'carol', password: 'correct horse carol' })
   gateway = await cluster.open(alice, 'orders')
-}, 180_000)
+})
 afterAll(async () => {
   await Promise.all([...psqls].map((child) => child.stop()))
   await cluster.close()
@@ -64,41 +64,37 @@ const saysWhy = async (child: Kept): Promise<string> => {
 }
 
 describe('sessions in a terminal', () => {
-  it(
-    'S1, R5: ls has what one uses, show what one ran; the beginning of an id is enough',
-    { timeout: 120_000 },
-    async () => {
-      const child = await connect()
-      child.write("select id from orders where customer like 'customer 1%';\nselect broken;\n")
-      await child.waitFor(/broken/)
-      const session = await live()
-      expect(session).toMatchObject({
-        ...{ user: 'alice', resource: 'orders', account: 'reader', protocol: 'postgres', state: 'active' },
-        ...{ connections: 1, endReason: null, endedBy: null },
-      })
-      expect(session.bytesToClient).toBeGreaterThan(0)
-      expect(session.statements).toBeGreaterThanOrEqual(3)
-      expect(session.lastStatementAt).not.toBeNull()
-      const table = await sessions(alice, 'ls')
-      expect(table.stdout).toContain(session.id.slice(0, 8))
-      expect(table.stdout).toMatch(/ID +USER +RESOURCE/)
+  it('S1, R5: ls has what one uses, show what one ran; the beginning of an id is enough', async () => {
+    const child = await connect()
+    child.write("select id from orders where customer like 'customer 1%';\nselect broken;\n")
+    await child.waitFor(/broken/)
+    const session = await live()
+    expect(session).toMatchObject({
+      ...{ user: 'alice', resource: 'orders', account: 'reader', protocol: 'postgres', state: 'active' },
+      ...{ connections: 1, endReason: null, endedBy: null },
+    })
+    expect(session.bytesToClient).toBeGreaterThan(0)
+    expect(session.statements).toBeGreaterThanOrEqual(3)
+    expect(session.lastStatementAt).not.toBeNull()
+    const table = await sessions(alice, 'ls')
+    expect(table.stdout).toContain(session.id.slice(0, 8))
+    expect(table.stdout).toMatch(/ID +USER +RESOURCE/)
 
-      const shown = await sessions(alice, 'show', session.id.slice(0, 6))
-      expect(shown).toMatchObject({ code: 0 })
-      expect(shown.stdout).toContain(session.id)
-      expect(shown.stdout).toMatch(/SELECT 1 .*select 'it is ' \|\| 'there'/)
-      expect(shown.stdout).toMatch(/error 42703.*select broken/)
-      const searched = await sessions(alice, 'show', session.id, '--search', 'CUSTOMER LIKE', '--json')
-      const { statements } = JSON.parse(searched.stdout) as { statements: AuditEvent[] }
-      expect(statements.map(({ detail }) => detail['sql'])).toEqual([
-        "select id from orders where customer like 'customer 1%';",
-      ])
-      child.write('\\q\n')
-      await child.ended
-    },
-  )
+    const shown = await sessions(alice, 'show', session.id.slice(0, 6))
+    expect(shown).toMatchObject({ code: 0 })
+    expect(shown.stdout).toContain(session.id)
+    expect(shown.stdout).toMatch(/SELECT 1 .*select 'it is ' \|\| 'there'/)
+    expect(shown.stdout).toMatch(/error 42703.*select broken/)
+    const searched = await sessions(alice, 'show', session.id, '--search', 'CUSTOMER LIKE', '--json')
+    const { statements } = JSON.parse(searched.stdout) as { statements: AuditEvent[] }
+    expect(statements.map(({ detail }) => detail['sql'])).toEqual([
+      "select id from orders where customer like 'customer 1%';",
+    ])
+    child.write('\\q\n')
+    await child.ended
+  })
 
-  it('S1: one ends their own: psql gets 57P01 with who and why, ls says cancelled', { timeout: 120_000 }, async () => {
+  it('S1: one ends their own: psql gets 57P01 with who and why, ls says cancelled', async () => {
     const child = await connect()
     const { id } = await live()
     // Without a person to ask, it has to be said.
@@ -115,7 +111,7 @@ describe('sessions in a terminal', () => {
     expect((await listed(alice, '--state', 'ended'))[0]).toMatchObject({ endReason: 'cancelled', endedBy: 'alice' })
   })
 
-  it("S1, W1: others' are for viewers to see and for administrators to end", { timeout: 120_000 }, async () => {
+  it("S1, W1: others' are for viewers to see and for administrators to end", async () => {
     const child = await connect()
     const { id } = await live()
     expect(await listed(bob)).toEqual([])
@@ -139,63 +135,55 @@ describe('sessions in a terminal', () => {
     await gateway.process.waitFor(/root, an administrator, ended it/)
   })
 
-  it(
-    'C9: watch says at once what begins and what ends, through a restart of server and core',
-    { timeout: 150_000 },
-    async () => {
-      const watch = cluster.keep(alice, ['sessions', 'watch', '--json'])
-      await watch.waitFor(/"event":"listed"/)
-      const child = await connect()
-      const { id } = await live()
-      await watch.waitFor(new RegExp(`"event":"session","session":{"id":"${id}"`))
-      await sessions(alice, 'end', id, '--yes')
-      await watch.waitFor(new RegExp(`"id":"${id}".*"state":"ended".*"endReason":"cancelled"`))
-      await child.stop()
+  it('C9: watch says at once what begins and what ends, through a restart of server and core', async () => {
+    const watch = cluster.keep(alice, ['sessions', 'watch', '--json'])
+    await watch.waitFor(/"event":"listed"/)
+    const child = await connect()
+    const { id } = await live()
+    await watch.waitFor(new RegExp(`"event":"session","session":{"id":"${id}"`))
+    await sessions(alice, 'end', id, '--yes')
+    await watch.waitFor(new RegExp(`"id":"${id}".*"state":"ended".*"endReason":"cancelled"`))
+    await child.stop()
 
-      await cluster.server().stop()
-      await watch.waitFor(/"event":"problem"/)
-      await cluster.startServer()
-      const next = await connect()
-      const after = await live()
-      await watch.waitFor(new RegExp(`"id":"${after.id}"`))
-      await next.stop()
+    await cluster.server().stop()
+    await watch.waitFor(/"event":"problem"/)
+    await cluster.startServer()
+    const next = await connect()
+    const after = await live()
+    await watch.waitFor(new RegExp(`"id":"${after.id}"`))
+    await next.stop()
 
-      const core = await connectToCore({
-        home: alice,
-        kind: 'terminal',
-        canAsk: false,
-        appVersion: 'test',
-        start: false,
-      })
-      const { pid } = core.core
-      await core.close()
-      const listed = (): number => watch.stdout.split('"event":"listed"').length
-      const before = listed()
-      process.kill(pid, 'SIGKILL')
-      await watch.waitFor(/"event":"core_lost"/)
-      await until(() => Promise.resolve(listed() > before), 'it lists anew', 60_000)
-      watch.child.kill('SIGINT')
-      expect(await watch.ended).toMatchObject({ code: 0 })
-    },
-  )
+    const core = await connectToCore({
+      home: alice,
+      kind: 'terminal',
+      canAsk: false,
+      appVersion: 'test',
+      start: false,
+    })
+    const { pid } = core.core
+    await core.close()
+    const listed = (): number => watch.stdout.split('"event":"listed"').length
+    const before = listed()
+    process.kill(pid, 'SIGKILL')
+    await watch.waitFor(/"event":"core_lost"/)
+    await until(() => Promise.resolve(listed() > before), 'it lists anew', 60_000)
+    watch.child.kill('SIGINT')
+    expect(await watch.ended).toMatchObject({ code: 0 })
+  })
 
-  it(
-    'C9: on a screen one table is drawn over itself; Ctrl-C leaves it and ends well',
-    { timeout: 120_000 },
-    async () => {
-      const watch = cluster.terminal(alice, ['sessions', 'watch'])
-      await watch.waitFor(/live sessions? on test/)
-      const child = await connect()
-      const { id } = await live()
-      await watch.waitFor(new RegExp(`\\u001b\\[\\d+A[\\s\\S]*${id.slice(0, 8)}`))
-      await child.stop()
-      watch.write('\u0003')
-      await until(() => Promise.resolve(!watch.isRunning), 'the watch ends')
-      expect(await watch.ended).toMatchObject({ code: 0 })
-    },
-  )
+  it('C9: on a screen one table is drawn over itself; Ctrl-C leaves it and ends well', async () => {
+    const watch = cluster.terminal(alice, ['sessions', 'watch'])
+    await watch.waitFor(/live sessions? on test/)
+    const child = await connect()
+    const { id } = await live()
+    await watch.waitFor(new RegExp(`\\u001b\\[\\d+A[\\s\\S]*${id.slice(0, 8)}`))
+    await child.stop()
+    watch.write('\u0003')
+    await until(() => Promise.resolve(!watch.isRunning), 'the watch ends')
+    expect(await watch.ended).toMatchObject({ code: 0 })
+  })
 
-  it('E2: without a login they fail with exit code 3', { timeout: 120_000 }, async () => {
+  it('E2: without a login they fail with exit code 3', async () => {
     const home = await cluster.newHome()
     await cluster.login(home)
     await cluster.postern(home, ['logout'])

@@ -13,7 +13,6 @@ const IDLE_MS = 5000
 const PIECES = 8
 const PIECE_BYTES = 12_500_000
 const PAUSE_MS = 1000
-const TIMEOUT_MS = 150_000
 const PATIENCE_MS = 60_000
 const SEED = 7
 
@@ -72,7 +71,7 @@ beforeAll(async () => {
   )
   home = await cluster.newHome()
   await cluster.login(home)
-}, 120_000)
+})
 afterAll(async () => {
   await cluster.close()
   await upload.stop()
@@ -105,78 +104,66 @@ const connect = ({ port }: OpenGateway): Socket => {
 
 // At once: each has sessions of its own, and most of their time is pauses.
 describe.concurrent('an idle limit', () => {
-  it(
-    'I1: is outlived by 100 MB to a silent PostgreSQL, and 100 MB from one to a silent client',
-    { timeout: TIMEOUT_MS },
-    async () => {
-      const writer = await cluster.open(home, 'orders', ['--account', 'writer'])
-      const reader = await cluster.open(home, 'orders', ['--account', 'reader'])
-      const program = `for piece in $(seq ${PIECES}); do yes postern | head -c ${PIECE_BYTES}; sleep ${PAUSE_MS / 1000}; done`
-      const up = keepPsql(writer.url, [
-        ...['-c', 'create temp table sink(line text)'],
-        ...['-c', `\\copy sink from program '${program}'`],
-        ...['-c', 'select count(*) from sink'],
-      ])
-      // The target sends a piece and waits; the client asked once and says nothing more.
-      const piece = `select repeat('x', 999) from generate_series(1, ${PIECE_BYTES / 1000}), pg_sleep(${PAUSE_MS / 1000})`
-      const down = keepPsql(reader.url, [
-        '-c',
-        `copy (${Array.from({ length: PIECES }, () => piece).join(' union all ')}) to stdout`,
-      ])
-      const [sent, received] = await Promise.all([up.ended, down.ended])
-      expect([sent.code, sent.stderr]).toEqual([0, ''])
-      expect(sent.stdout).toMatch(new RegExp(`^${(PIECES * PIECE_BYTES) / 'postern\n'.length}$`, 'm'))
-      expect([received.code, received.stderr]).toEqual([0, ''])
-      expect(received.stdout).toHaveLength(PIECES * PIECE_BYTES)
-      await writer.process.stop('SIGINT')
-      await reader.process.stop('SIGINT')
-    },
-  )
+  it('I1: is outlived by 100 MB to a silent PostgreSQL, and 100 MB from one to a silent client', async () => {
+    const writer = await cluster.open(home, 'orders', ['--account', 'writer'])
+    const reader = await cluster.open(home, 'orders', ['--account', 'reader'])
+    const program = `for piece in $(seq ${PIECES}); do yes postern | head -c ${PIECE_BYTES}; sleep ${PAUSE_MS / 1000}; done`
+    const up = keepPsql(writer.url, [
+      ...['-c', 'create temp table sink(line text)'],
+      ...['-c', `\\copy sink from program '${program}'`],
+      ...['-c', 'select count(*) from sink'],
+    ])
+    // The target sends a piece and waits; the client asked once and says nothing more.
+    const piece = `select repeat('x', 999) from generate_series(1, ${PIECE_BYTES / 1000}), pg_sleep(${PAUSE_MS / 1000})`
+    const down = keepPsql(reader.url, [
+      '-c',
+      `copy (${Array.from({ length: PIECES }, () => piece).join(' union all ')}) to stdout`,
+    ])
+    const [sent, received] = await Promise.all([up.ended, down.ended])
+    expect([sent.code, sent.stderr]).toEqual([0, ''])
+    expect(sent.stdout).toMatch(new RegExp(`^${(PIECES * PIECE_BYTES) / 'postern\n'.length}$`, 'm'))
+    expect([received.code, received.stderr]).toEqual([0, ''])
+    expect(received.stdout).toHaveLength(PIECES * PIECE_BYTES)
+    await writer.process.stop('SIGINT')
+    await reader.process.stop('SIGINT')
+  })
 
-  it(
-    'I1: is outlived by 100 MB to a silent tcp target, and 100 MB from one to a silent client',
-    { timeout: TIMEOUT_MS },
-    async () => {
-      const up = connect(await cluster.open(home, 'upload'))
-      const down = connect(await cluster.open(home, 'download'))
-      const [answer, received] = await Promise.all([
-        pour(up).then(async () => (await once(up, 'data')).toString()),
-        count(down),
-      ])
-      expect([Number(answer), await uploaded, received]).toEqual(Array.from({ length: 3 }, () => PIECES * PIECE_BYTES))
-      const sessions = await Promise.all([sessionOf('upload', 'tcp'), sessionOf('download', 'tcp')])
-      for (const session of sessions) expect((await endsOf(session)).filter((reason) => reason !== 'idle')).toEqual([])
-      for (const socket of [up, down]) socket.destroy()
-    },
-  )
+  it('I1: is outlived by 100 MB to a silent tcp target, and 100 MB from one to a silent client', async () => {
+    const up = connect(await cluster.open(home, 'upload'))
+    const down = connect(await cluster.open(home, 'download'))
+    const [answer, received] = await Promise.all([
+      pour(up).then(async () => (await once(up, 'data')).toString()),
+      count(down),
+    ])
+    expect([Number(answer), await uploaded, received]).toEqual(Array.from({ length: 3 }, () => PIECES * PIECE_BYTES))
+    const sessions = await Promise.all([sessionOf('upload', 'tcp'), sessionOf('download', 'tcp')])
+    for (const session of sessions) expect((await endsOf(session)).filter((reason) => reason !== 'idle')).toEqual([])
+    for (const socket of [up, down]) socket.destroy()
+  })
 
-  it(
-    'I2, S2: ends a session in which nothing moves with 57P01, and one that nobody is connected to',
-    { timeout: TIMEOUT_MS },
-    async () => {
-      const reader = await cluster.open(home, 'stock', ['--account', 'reader'])
-      const writer = await cluster.open(home, 'stock', ['--account', 'writer'])
-      const idle = new pg.Client({ host: reader.host, port: reader.port, user: 'reader', database: 'postgres' })
-      const { promise: told, resolve } = Promise.withResolvers<Error & { code?: string }>()
-      idle.on('error', resolve)
-      await idle.connect()
-      await idle.query('select 1')
-      const idleSession = await sessionOf('stock', 'reader')
-      expect((await psql(writer.url, ['-c', 'select 2'])).stdout).toBe('2\n')
-      const leftSession = await sessionOf('stock', 'writer')
+  it('I2, S2: ends a session in which nothing moves with 57P01, and one that nobody is connected to', async () => {
+    const reader = await cluster.open(home, 'stock', ['--account', 'reader'])
+    const writer = await cluster.open(home, 'stock', ['--account', 'writer'])
+    const idle = new pg.Client({ host: reader.host, port: reader.port, user: 'reader', database: 'postgres' })
+    const { promise: told, resolve } = Promise.withResolvers<Error & { code?: string }>()
+    idle.on('error', resolve)
+    await idle.connect()
+    await idle.query('select 1')
+    const idleSession = await sessionOf('stock', 'reader')
+    expect((await psql(writer.url, ['-c', 'select 2'])).stdout).toBe('2\n')
+    const leftSession = await sessionOf('stock', 'writer')
 
-      expect(await told).toMatchObject({
-        code: '57P01',
-        message: expect.stringMatching(/^Postern ended this session: nothing has moved on it for 5s/) as unknown,
-      })
-      for (const session of [idleSession, leftSession])
-        await until(async () => (await endsOf(session)).length > 0, 'the session is over', PATIENCE_MS)
-      expect([await endsOf(idleSession), await endsOf(leftSession)]).toEqual([['idle'], ['idle']])
-      // By the server's clock, the session outlived its last connection by the limit (S2).
-      expect(await outlivedMs(leftSession)).toBeGreaterThan(0.9 * IDLE_MS)
-      // The gateways are as good as new.
-      expect((await psql(writer.url, ['-c', 'select 3'])).stdout).toBe('3\n')
-      expect(await sessionOf('stock', 'writer')).not.toBe(leftSession)
-    },
-  )
+    expect(await told).toMatchObject({
+      code: '57P01',
+      message: expect.stringMatching(/^Postern ended this session: nothing has moved on it for 5s/) as unknown,
+    })
+    for (const session of [idleSession, leftSession])
+      await until(async () => (await endsOf(session)).length > 0, 'the session is over', PATIENCE_MS)
+    expect([await endsOf(idleSession), await endsOf(leftSession)]).toEqual([['idle'], ['idle']])
+    // By the server's clock, the session outlived its last connection by the limit (S2).
+    expect(await outlivedMs(leftSession)).toBeGreaterThan(0.9 * IDLE_MS)
+    // The gateways are as good as new.
+    expect((await psql(writer.url, ['-c', 'select 3'])).stdout).toBe('3\n')
+    expect(await sessionOf('stock', 'writer')).not.toBe(leftSession)
+  })
 })

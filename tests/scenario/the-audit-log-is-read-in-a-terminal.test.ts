@@ -8,8 +8,6 @@ import type { AuditEvent } from '../../shared/audit-api.ts'
 import { ADMIN, psql, startCluster, type OpenGateway, type TestCluster } from '../support/cluster.ts'
 import { run, until, type Finished, type Kept } from '../support/run.ts'
 
-const SLOW = { timeout: 180_000 }
-
 let cluster: TestCluster
 let root = ''
 let alice = ''
@@ -20,7 +18,7 @@ beforeAll(async () => {
   await cluster.login(alice)
   await cluster.login(root, ADMIN)
   gateway = await cluster.open(alice, 'orders')
-}, 180_000)
+})
 afterAll(() => cluster.close())
 
 const audit = (...args: string[]): Promise<Finished> => cluster.postern(root, ['audit', ...args])
@@ -47,7 +45,7 @@ async function query(sql: string): Promise<void> {
   expect(done, done.stderr).toMatchObject({ code: 0 })
 }
 
-it('R5: what one did is found by person, session, resource, account, event, family and time', SLOW, async () => {
+it('R5: what one did is found by person, session, resource, account, event, family and time', async () => {
   await query("select 'first of ' || current_user")
   await query('select count(*) from orders')
   const statements = await found('--user', 'alice', '--event', 'statement', '--since', '1h')
@@ -77,7 +75,7 @@ it('R5: what one did is found by person, session, resource, account, event, fami
   )
 })
 
-it('E3, W1: what is wrong is named; who may not read it is refused', SLOW, async () => {
+it('E3, W1: what is wrong is named; who may not read it is refused', async () => {
   const wrong: [string[], RegExp][] = [
     [['--since', 'soon'], /--since "soon" is neither a duration such as 1h nor a time/],
     [['--until', '-1h'], /--until "-1h" is neither/],
@@ -101,7 +99,7 @@ it('E3, W1: what is wrong is named; who may not read it is refused', SLOW, async
   }
 })
 
-it('R5: following goes on through a restart while the retention deletes, without a gap or a double', SLOW, async () => {
+it('R5: following goes on through a restart while the retention deletes, without a gap or a double', async () => {
   const following = cluster.keep(root, ['audit', '--follow', '--json'])
   await query("select 'before the restart'")
   await following.waitFor(/before the restart/)
@@ -124,7 +122,7 @@ it('R5: following goes on through a restart while the retention deletes, without
   expect(await following.ended).toMatchObject({ code: 0 })
 })
 
-it('R5: an export that is broken off twice, by the server and by its own end, becomes whole', SLOW, async () => {
+it('R5: an export that is broken off twice, by the server and by its own end, becomes whole', async () => {
   // Long statements make many pages: time enough to come in between.
   const script = join(cluster.directory, 'long.sql')
   await writeFile(
@@ -167,7 +165,7 @@ it('R5: an export that is broken off twice, by the server and by its own end, be
   expect((await stat(file)).mode & 0o777).toBe(0o600)
 })
 
-it('R5: an export into a program that stops reading ends, and says nothing', SLOW, async () => {
+it('R5: an export into a program that stops reading ends, and says nothing', async () => {
   const line = `exec "$NODE" "$POSTERN" audit export --event statement | head -n 1`
   const env = {
     ...{ POSTERN_HOME: root, NODE: process.execPath },

@@ -5,31 +5,27 @@ import { ALICE, keepPsql, logInBriefly, startCluster, type TestCluster, untilExp
 let cluster: TestCluster
 beforeAll(async () => {
   cluster = await startCluster()
-}, 120_000)
+})
 afterAll(async () => {
   await cluster.close()
 })
 
-it(
-  'G5 G9: a password that is typed while the server is away is tried again once it is back, and the held psql prints its rows',
-  { timeout: 90_000 },
-  async () => {
-    const home = await cluster.newHome()
-    await cluster.login(home)
-    await logInBriefly(cluster, home)
-    const terminal = cluster.terminal(home, ['gateway', 'open', 'orders'])
-    const [url] = await terminal.waitFor(/postgresql:\/\/[^\s"']+/)
-    await untilExpired(cluster, home)
-    const held = keepPsql(url, ['-c', 'select count(*) from orders'])
-    await terminal.waitFor(/password of alice[^\n]*:/i)
-    await cluster.server().stop('SIGTERM')
-    terminal.write(`${ALICE.password}\r`)
-    await terminal.waitFor(/cannot reach the access server[^\n]*left/)
-    expect(held.isRunning).toBe(true)
-    await cluster.startServer()
-    terminal.write(`${ALICE.password}\r`)
-    await terminal.waitFor(/Signed in; everything that waited goes on/)
-    expect(await held.ended).toMatchObject({ code: 0, stdout: '100\n' })
-    await terminal.stop('SIGINT')
-  },
-)
+it('G5 G9: a password that is typed while the server is away is tried again once it is back, and the held psql prints its rows', async () => {
+  const home = await cluster.newHome()
+  await cluster.login(home)
+  await logInBriefly(cluster, home)
+  const terminal = cluster.terminal(home, ['gateway', 'open', 'orders'])
+  const [url] = await terminal.waitFor(/postgresql:\/\/[^\s"']+/)
+  await untilExpired(cluster, home)
+  const held = keepPsql(url, ['-c', 'select count(*) from orders'])
+  await terminal.waitFor(/password of alice[^\n]*:/i)
+  await cluster.server().stop('SIGTERM')
+  terminal.write(`${ALICE.password}\r`)
+  await terminal.waitFor(/cannot reach the access server[^\n]*left/)
+  expect(held.isRunning).toBe(true)
+  await cluster.startServer()
+  terminal.write(`${ALICE.password}\r`)
+  await terminal.waitFor(/Signed in; everything that waited goes on/)
+  expect(await held.ended).toMatchObject({ code: 0, stdout: '100\n' })
+  await terminal.stop('SIGINT')
+})

@@ -62,17 +62,16 @@ describe('passwords', () => {
   })
 
   it('an unknown person costs the same work as a wrong password', async () => {
-    const median = async (name: string) => {
-      const times: number[] = []
-      for (let i = 0; i < 5; i++) {
-        const start = performance.now()
-        await attempt(name, 'wrong')
-        times.push(performance.now() - start)
-      }
-      return times.sort((a, b) => a - b)[2] ?? 0
+    const timed = async (name: string): Promise<number> => {
+      const start = performance.now()
+      await attempt(name, 'wrong')
+      return performance.now() - start
     }
+    // In turn, and the quickest of each: what else the machine does only adds.
+    const times: [known: number, unknown: number][] = []
+    for (let round = 0; round < 5; round++) times.push([await timed('alice'), await timed('mallory')])
     // Without the stand-in hash the ratio is beyond 5; a busy machine stays far from 3.
-    const ratio = (await median('alice')) / (await median('mallory'))
+    const ratio = Math.min(...times.map(([known]) => known)) / Math.min(...times.map(([, unknown]) => unknown))
     expect(ratio).toBeLessThan(3)
     expect(ratio).toBeGreaterThan(1 / 3)
   })

@@ -172,7 +172,7 @@ it('S7, S8: a grant that runs out ends what runs then, as expired', async () => 
   const person = await newcomer()
   const client = sql(person.door, "select pg_sleep(3600), 'runs out'")
   await untilRunning('runs out', 1)
-  await server.apply(grant(person.name, `role-${person.name}`, new Date(Date.now() + 800).toISOString()))
+  await server.apply(grant(person.name, `role-${person.name}`, new Date(Date.now() + 2500).toISOString()))
   expect((await client.done).stderr).toContain('Postern ended this session: the grant that allowed it has run out')
   expect(await endsOf(person.name)).toEqual([{ state: 'ended', end_reason: 'expired', ended_by: null }])
 }, 60_000)

@@ -15,6 +15,7 @@ import { defaultSettings, type Settings } from '../../client/settings.ts'
 import type { EventName, EventPayload, GatewayView } from '../../shared/rpc.ts'
 import { encodeStartupMessage } from '../../shared/wire/postgres/startup.ts'
 import { FakeAccessServer, PASSWORD } from './fake-access-server.ts'
+import { PATIENCE } from './patience.ts'
 import { run, type Finished } from './run.ts'
 
 /** A host whose events can be waited for. */
@@ -77,9 +78,9 @@ export async function waitUntil(
   timeoutMs = 10_000,
   subscribe: (watch: () => void) => () => void = () => () => undefined,
 ): Promise<void> {
-  const deadline = Date.now() + timeoutMs
+  const deadline = Date.now() + PATIENCE * timeoutMs
   while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`waited ${timeoutMs} ms in vain for ${what}`)
+    if (Date.now() > deadline) throw new Error(`waited ${PATIENCE * timeoutMs} ms in vain for ${what}`)
     await new Promise<void>((resolve) => {
       const timer = setTimeout(done, 10)
       const unsubscribe = subscribe(done)
@@ -158,7 +159,7 @@ export class TestCore {
     const socket = createConnection(this.#socketPath)
     await once(socket, 'connect')
     const full = { kind: 'terminal' as const, canAsk: true, appVersion: 'test', ...introduction }
-    const core = await attachTo(socket, full, AbortSignal.timeout(5000))
+    const core = await attachTo(socket, full, AbortSignal.timeout(PATIENCE * 5000))
     this.#hosts.push(core)
     return new TestHost(core)
   }

@@ -1,12 +1,11 @@
 // A whole cluster for tests of the product: real PostgreSQL, the access server as a process of its own, homes with their
 // core, `bin/postern` and psql as a person runs them. Everything lies in one fresh directory and is ended by `close`.
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import net from 'node:net'
-import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pino from 'pino'
 import { startPostgres, type RunningPostgres } from '../../demo/postgres/start-postgres.ts'
+import { freePort } from './free-port.ts'
 import { inTerminal, Kept, run, type Finished, type RunOptions, until } from './run.ts'
 
 const POSTERN = new URL('../../bin/postern', import.meta.url).pathname
@@ -42,7 +41,7 @@ export type TestCluster = {
   /** The access server's process now. */
   server: () => Kept
   startServer: (flags?: { userTtl?: string; routeTtl?: string }) => Promise<void>
-  /** A fresh POSTERN_HOME. */
+  /** A fresh POSTERN_HOME, whose core waits long for a login: what a test does meanwhile may take a busy machine minutes. */
   newHome: () => Promise<string>
   /** Runs `bin/postern` to its end. */
   postern: (home: string, args: readonly string[], options?: RunOptions) => Promise<Finished>
@@ -74,16 +73,8 @@ export type OpenGateway = {
   env: Record<string, string>
 }
 
-/** A loopback port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = net.createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as net.AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
+/** Settings of a core whose login requests, and pauses after them, outlast what tests do meanwhile. */
+export const PATIENT_SETTINGS = { loginWait: '4m', loginHardLimit: '8m', coolDown: '1m' }
 
 const DATABASE_SQL = `
   create role reader login password 'target-reader-secret';
@@ -197,6 +188,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
     async newHome() {
       const home = join(directory, `home-${++homes}`)
       await mkdir(home, { mode: 0o700 })
+      await writeFile(join(home, 'settings.json'), JSON.stringify(PATIENT_SETTINGS), { mode: 0o600 })
       knownHomes.push(home)
       return home
     },

@@ -75,7 +75,7 @@ export async function startIdentityProvider(
       }),
     }),
     pkce: { required: () => true },
-    ttl: { AccessToken: 600, AuthorizationCode: 60, IdToken: 600, Interaction: 600, Session: 600, Grant: 600 },
+    ttl: { AccessToken: 600, AuthorizationCode: 600, IdToken: 600, Interaction: 600, Session: 600, Grant: 600 },
   })
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
     void provider.callback()(request, response)

@@ -6,7 +6,7 @@ import { connectToCore } from '../../client/connect.ts'
 const ANSWER_EVERY_MS = 10
 /** Every so many answers a setting is changed. */
 const PATCH_EVERY = 10
-const PATCH_DEADLINE_MS = 10_000
+const PATCH_DEADLINE_MS = 60_000
 
 if (!parentPort) throw new Error('this is a thread of interface-probe.ts')
 const port = parentPort

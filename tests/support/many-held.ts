@@ -2,8 +2,7 @@
 // home with its core, a host that sees what is asked, and light clients by the hundred, PostgreSQL's and plain TCP's. Used by the test and the bench of it.
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
-import { readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readFile } from 'node:fs/promises'
 import { connectToCore, type CoreConnection } from '../../client/connect.ts'
 import type { GatewayView, LoginPrompt } from '../../shared/rpc.ts'
 import { ALICE, startCluster, type TestCluster } from './cluster.ts'
@@ -35,8 +34,6 @@ export const LOADS: readonly Load[] = [
   },
 ]
 
-/** Shorter than a person's, so that the tests of it need not wait long. */
-const COOL_DOWN = '4s'
 const SHORT_LOGIN_S = 3
 const PATIENCE_MS = 60_000
 
@@ -130,7 +127,6 @@ export class ManyHeld {
       await second.apply(lineService(lines.port))
       await first.apply(moreResources(first.postgres.port))
       const home = await first.newHome()
-      await writeFile(join(home, 'settings.json'), JSON.stringify({ coolDown: COOL_DOWN }), { mode: 0o600 })
       for (const cluster of clusters.values()) await cluster.login(home, ALICE)
       const core = await connectToCore({ home, kind: 'terminal', canAsk: true, appVersion: 'test' })
       const many = new ManyHeld(clusters, home, core, lines)

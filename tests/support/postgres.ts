@@ -1,7 +1,6 @@
 // A real PostgreSQL for tests: one cluster per test file, in a fresh directory that its user can enter, on a free port, gone
 // afterwards. Not durable: tests do not survive a power cut either.
 import { mkdtemp, chmod, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -9,16 +8,7 @@ import { pino } from 'pino'
 import { afterAll, beforeAll } from 'vitest'
 import { findPostgresBinaries } from '../../demo/postgres/binaries.ts'
 import { startPostgres, type PostgresOptions, type RunningPostgres } from '../../demo/postgres/start-postgres.ts'
-
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
-}
+import { freePort } from './free-port.ts'
 
 export type TestPostgres = RunningPostgres & {
   /** Runs one simple query as superuser. */

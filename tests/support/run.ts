@@ -2,6 +2,7 @@
 // Every child is ended by its own pid.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { PATIENCE } from './patience.ts'
 
 export type Finished = { code: number | null; signal: NodeJS.Signals | null; stdout: string; stderr: string }
 
@@ -64,14 +65,14 @@ export class Kept {
     pattern: RegExp,
     { timeoutMs = 20_000, from = 0 }: { timeoutMs?: number; from?: number } = {},
   ): Promise<RegExpMatchArray> {
-    const deadline = Date.now() + timeoutMs
+    const deadline = Date.now() + PATIENCE * timeoutMs
     for (;;) {
       const text = this.output.slice(from)
       const match = pattern.exec(text)
       if (match) return match
       if (!this.isRunning || Date.now() > deadline) {
         const why = this.isRunning
-          ? `did not print ${String(pattern)} within ${timeoutMs} ms`
+          ? `did not print ${String(pattern)} within ${PATIENCE * timeoutMs} ms`
           : `ended (${String(this.child.exitCode)}) before it printed ${String(pattern)}`
         throw new Error(`${this.name} ${why}\n--- stdout\n${this.stdout}\n--- stderr\n${this.stderr}`)
       }
@@ -84,10 +85,10 @@ export class Kept {
     return this.output.length
   }
 
-  /** Ends it: the signal, then SIGKILL after five seconds. Resolves when it is gone. */
+  /** Ends it: the signal, then SIGKILL after a while. Resolves when it is gone. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<Finished> {
     if (this.isRunning) this.child.kill(signal)
-    const timer = setTimeout(() => this.child.kill('SIGKILL'), 5000)
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), PATIENCE * 10_000)
     try {
       return await this.ended
     } finally {
@@ -96,11 +97,11 @@ export class Kept {
   }
 }
 
-/** Runs a command to its end. Fails at the deadline (default 30 s). */
+/** Runs a command to its end. Fails at the deadline (default 30 s, times PATIENCE). */
 export async function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<Finished> {
   const kept = new Kept(command, args, options)
   kept.child.stdin?.end(options.input ?? '')
-  const timeoutMs = options.timeoutMs ?? 30_000
+  const timeoutMs = PATIENCE * (options.timeoutMs ?? 30_000)
   const timer = setTimeout(() => kept.child.kill('SIGKILL'), timeoutMs)
   try {
     const finished = await kept.ended
@@ -126,9 +127,9 @@ export async function until(
   what: string,
   timeoutMs = 10_000,
 ): Promise<void> {
-  const deadline = Date.now() + timeoutMs
+  const deadline = Date.now() + PATIENCE * timeoutMs
   while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`)
+    if (Date.now() > deadline) throw new Error(`not within ${PATIENCE * timeoutMs} ms: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
 }

@@ -3,6 +3,7 @@
 import { chromium, type Browser, type BrowserContextOptions, type Locator, type Page } from 'playwright-core'
 import { buildAppIfNeeded } from '../../../build/build-app.mjs'
 import { launchBrowserHost, type AppHost } from '../../../client/app/launch.ts'
+import { PATIENCE } from '../../support/patience.ts'
 
 const CHROMIUM = '/usr/bin/chromium'
 const ROOT = new URL('../../..', import.meta.url).pathname
@@ -47,7 +48,7 @@ export async function startBrowserApp(browser: Browser, homeDir: string): Promis
       })
       await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: host.origin })
       const page = await context.newPage()
-      page.setDefaultTimeout(10_000)
+      page.setDefaultTimeout(PATIENCE * 10_000)
       const complaints: string[] = []
       page.on('pageerror', (error) => complaints.push(`exception: ${error.message}`))
       page.on('console', (message) => {

@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import WebSocket from 'ws'
 import { z } from 'zod'
+import { PATIENCE } from '../../support/patience.ts'
 import { Kept, until } from '../../support/run.ts'
 
 export type Display = { env: Record<string, string | undefined>; stop: () => Promise<unknown> }
@@ -28,17 +29,39 @@ export async function watchedChromium(dir: string, flags: readonly string[] = []
   return `${dir}:${process.env['PATH'] ?? ''}`
 }
 
-/** Another program's window on the display, which has the focus when this resolves. */
-export async function lookElsewhere(display: Display, dir: string, from: WatchedPage): Promise<Kept> {
+/** Another program's window on the display, which the person turns to. */
+export type Elsewhere = {
+  /** Resolves when that window has the focus, and the page of ours has not. */
+  look: () => Promise<void>
+  stop: () => Promise<unknown>
+}
+
+/** Opens that window and turns to it. */
+export async function lookElsewhere(display: Display, dir: string, from: WatchedPage): Promise<Elsewhere> {
   const flags = [
     '--app=data:text/html,elsewhere',
     `--user-data-dir=${dir}`,
+    '--remote-debugging-port=0',
     '--no-first-run',
     '--disable-dev-shm-usage',
   ]
   const other = new Kept('/usr/bin/chromium', [...flags, ...asRoot], { env: display.env })
-  await until(async () => (await from.ask('document.hasFocus()')) === false, 'the focus is elsewhere', 30_000)
-  return other
+  const elsewhere = {
+    look: () =>
+      until(
+        async () => {
+          if ((await from.ask('document.hasFocus()')) === false) return true
+          const [page] = await pagesBelow(dir)
+          await page?.call('Page.bringToFront', {})
+          return false
+        },
+        'the focus is elsewhere',
+        30_000,
+      ),
+    stop: () => other.stop(),
+  }
+  await elsewhere.look()
+  return elsewhere
 }
 
 const asRoot = process.getuid?.() === 0 ? ['--no-sandbox'] : []
@@ -55,17 +78,11 @@ export type WatchedPage = {
 }
 type Devtools = (method: string, params: Record<string, unknown>) => Promise<Record<string, unknown>>
 
-/** The pages of the Chromium whose profile lies below `home`; none while it does not run. */
-export async function pagesOf(home: string): Promise<WatchedPage[]> {
-  const [port = ''] = (
-    await readFile(join(home, 'browser-profile', 'DevToolsActivePort'), 'utf8').catch(() => '')
-  ).split('\n')
-  if (port === '') return []
-  const answer = await fetch(`http://127.0.0.1:${port}/json/list`, { signal: AbortSignal.timeout(5000) }).catch(
-    () => undefined,
-  )
-  if (!answer?.ok) return []
-  return Targets.parse(await answer.json())
+/** The pages of the Chromium whose profile lies below `home`; none while it does not run. Fails if it runs and does not answer. */
+export const pagesOf = (home: string): Promise<WatchedPage[]> => pagesBelow(join(home, 'browser-profile'))
+
+async function pagesBelow(profileDir: string): Promise<WatchedPage[]> {
+  return (await targetsOf(profileDir))
     .filter((target) => target.type === 'page')
     .map(({ url, webSocketDebuggerUrl }) => {
       const call: Devtools = (method, params) => callDevtools(webSocketDebuggerUrl, method, params)
@@ -89,6 +106,28 @@ export async function pagesOf(home: string): Promise<WatchedPage[]> {
         },
       }
     })
+}
+
+/** What Chromium says that it shows. That it could not be asked is no answer: then it is asked again. */
+async function targetsOf(profileDir: string): Promise<z.infer<typeof Targets>> {
+  const [port = ''] = (await readFile(join(profileDir, 'DevToolsActivePort'), 'utf8').catch(() => '')).split('\n')
+  if (port === '') return []
+  let found: z.infer<typeof Targets> = []
+  await until(
+    async () => {
+      try {
+        const answer = await fetch(`http://127.0.0.1:${port}/json/list`, { signal: AbortSignal.timeout(DEADLINE_MS) })
+        found = Targets.parse(await answer.json())
+        return true
+      } catch (error) {
+        // Nobody listens any more.
+        return error instanceof TypeError && (error.cause as { code?: unknown }).code === 'ECONNREFUSED'
+      }
+    },
+    'Chromium says which pages it has',
+    30_000,
+  )
+  return found
 }
 
 /** The page whose address matches, as soon as there is one. */
@@ -136,7 +175,7 @@ async function callDevtools(
   }
 }
 
-const DEADLINE_MS = 10_000
+const DEADLINE_MS = PATIENCE * 10_000
 let calls = 0
 
 /** One call on a connection that is open. */

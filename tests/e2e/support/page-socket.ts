@@ -1,5 +1,6 @@
 // A page's WebSocket without a page: what it sends, what it gets. Used by the tests of the browser host.
 import { WebSocket } from 'ws'
+import { PATIENCE } from '../../support/patience.ts'
 import { rawRequest } from './raw-http.ts'
 
 export type Reply = {
@@ -61,7 +62,7 @@ export class PageSocket {
   }
 
   private async wait(test: (reply: Reply) => boolean, what: string): Promise<Reply> {
-    const deadline = Date.now() + 20_000
+    const deadline = Date.now() + PATIENCE * 20_000
     for (;;) {
       const found = this.replies.find(test)
       if (found) return found

@@ -43,7 +43,7 @@ export async function rawUpgrade(port: number, path: string, headers: Record<str
 
 async function readAnswer(socket: ReturnType<typeof connect>): Promise<RawAnswer> {
   let text = ''
-  socket.setTimeout(10_000, () => socket.destroy(new Error('no answer within 10 s')))
+  socket.setTimeout(30_000, () => socket.destroy(new Error('no answer within 30 s')))
   socket.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')))
   await once(socket, 'close')
   return parseAnswer(text)
