@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { freePort, keepPsql, psql, startCluster, type OpenGateway, type TestCluster } from '../support/cluster.ts'
+import { keepPsql, psql, startCluster, type OpenGateway, type TestCluster } from '../support/cluster.ts'
+import { freePort } from '../support/free-port.ts'
 import { run, until, type Kept } from '../support/run.ts'
 
 const PATIENCE_MS = 60_000
