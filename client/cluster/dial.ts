@@ -72,10 +72,10 @@ async function dialStream(options: DialOptions): Promise<DialedRoute | undefined
       alpn === ALPN.postgresCancel ? tunnels.openNow(alpn, target) : await tunnels.open(alpn, target, signal)
     if (!opened) return undefined
     const { tunnel } = opened
-    let isSilent = false
+    const heard = { isSilent: false }
     void tunnel.isAliveWithin(TUNNEL_SILENCE_MS).then((isAlive) => {
       if (isAlive) return
-      isSilent = true
+      heard.isSilent = true
       limit.giveUp(new Error('the tunnel is silent'))
     })
     try {
@@ -84,9 +84,9 @@ async function dialStream(options: DialOptions): Promise<DialedRoute | undefined
       return dialed
     } catch (error) {
       // It broke, or is silent, before the server said anything of this stream.
-      const isItsFault = isSilent || (error instanceof PosternError && error.code === 'server_unreachable')
+      const isItsFault = heard.isSilent || (error instanceof PosternError && error.code === 'server_unreachable')
       if (options.signal.aborted || limit.isLate || !isItsFault) throw error
-      if (isSilent) tunnel.drain()
+      if (heard.isSilent) tunnel.drain()
       return undefined
     }
   })

@@ -1,13 +1,13 @@
 // Whether the connections of a gateway come and go so fast that they had better share tunnels: many short ones on one TLS connection
-// cost a third less at both ends than one each, since what they say goes out in the same records and is read at one go. Owned by a pool
+// cost a sixth less at both ends than one each, since what they say goes out in the same records and is read at one go. Owned by a pool
 // of tunnels (route-tunnels.ts).
 
 /** A stream that was over within that time and moved no more than that is brief; in ms and bytes. */
 const BRIEF_MS = 500
 export const BRIEF_BYTES = 64 * 1024
-/** So many brief ones in a row, the first of them over no longer ago than this: more than 80 a second. In ms. */
+/** So many brief ones in a row, the first of them over no longer ago than this: more than 160 a second. In ms. */
 const IN_A_ROW = 16
-const WITHIN_MS = 200
+const WITHIN_MS = 100
 
 export class StreamChurn {
   readonly #now: () => number

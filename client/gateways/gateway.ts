@@ -1,6 +1,6 @@
-// One gateway: a local listener for one (profile, resource, account), its connections and its state. Called by gateways.ts.
+// One gateway: a local listener for one (profile, resource, account) and its state; gateway-connections.ts has its connections.
+// Called by gateways.ts.
 // Promises that the listener never closes because of an expiry, and that closing ends every connection at once (G19).
-import type { Socket } from 'node:net'
 import { dirname } from 'node:path'
 import type { Logger } from 'pino'
 import type { GatewayDetail } from '../../shared/app-state.ts'
@@ -8,14 +8,12 @@ import { PosternError } from '../../shared/errors.ts'
 import type { GatewayState, GatewayView } from '../../shared/rpc.ts'
 import { RouteTunnels } from '../cluster/route-tunnels.ts'
 import type { Profile } from '../profiles/profile.ts'
-import type { Wanting } from '../renewal/login-requests.ts'
 import { isOthers, othersGateway, type Route } from '../renewal/route-certificates.ts'
 import { MachineRun } from '../state-machine.ts'
 import { connectTimeoutFor } from './connect-timeout.ts'
-import { carryConnection } from './connection.ts'
-import { ClientGoneError } from './held-client.ts'
-import { Doors, type Door } from './doors.ts'
+import { Doors } from './doors.ts'
 import { guardOf } from './entrance.ts'
+import { GatewayConnections } from './gateway-connections.ts'
 import type { GatewayOptions } from './gateway-options.ts'
 import { GATEWAY_MACHINE, type GatewayFacts } from './gateway-state.ts'
 import { GATEWAY_HOST } from './listener.ts'
@@ -24,8 +22,8 @@ import { judgeCertificate } from './middleware.ts'
 import { gatewayProtocol } from './protocols/protocols.ts'
 import type { CheckPassword, GatewayProtocol } from './protocols/protocol.ts'
 import { gatewayIdOf } from './remembered-gateways.ts'
-import { isRefusal, stateTextOf, textOfRefusal } from './state-text.ts'
-import { Traffic, type ConnectionRecord } from './traffic.ts'
+import { stateTextOf } from './state-text.ts'
+import type { Traffic } from './traffic.ts'
 
 export class Gateway {
   readonly id: string
@@ -36,14 +34,11 @@ export class Gateway {
   port: number
   keep: 'attached' | 'detached'
   ownerHostId: number | undefined
-  /** Routes that connections went over since it was opened (each login has its own): their sessions end with the gateway. */
-  readonly usedRouteIds = new Set<string>()
-  readonly traffic = new Traffic(() => this.#options.now())
   /** What its connections go over, where the server knows such a thing. */
   readonly tunnels: RouteTunnels
   readonly #options: GatewayOptions
   readonly #log: Logger
-  readonly #connections = new Map<Promise<void>, AbortController>()
+  readonly #connections: GatewayConnections
   readonly #states: MachineRun<GatewayState, GatewayFacts, string>
   #route: Route
   /** Whether the person has chosen that it asks for a password; undefined: as the setting says. */
@@ -53,13 +48,8 @@ export class Gateway {
   #socket: string | undefined
   #password: string | undefined
   #checkPassword: CheckPassword | undefined
-  #wrongPasswords = 0
   #listenerState: GatewayFacts['listener'] = 'starting'
   #portConflict: string | undefined
-  #refusal: PosternError | undefined
-  #waiting = 0
-  #nextConnection = 1
-  #roundTripMs: number | null = null
   readonly #openedAtMs: number
 
   constructor(options: GatewayOptions) {
@@ -78,12 +68,13 @@ export class Gateway {
       uid: options.uid,
       platform: options.platform,
       socketName: (port) => this.protocol.socketName({ port, resource }),
-      onConnection: (client, door) => this.#accept(client, door),
+      onConnection: (client, door) => this.#connections.accept(client, door),
     })
     this.setPassword(options.password)
     this.#openedAtMs = options.now()
     this.#log = options.log.child({ gateway: this.id, resource })
     this.tunnels = new RouteTunnels({ support: profile.tunnelSupport, now: options.now, log: this.#log })
+    this.#connections = new GatewayConnections(this, options, this.#log)
     this.#states = new MachineRun(GATEWAY_MACHINE, this.#facts, options.noteStep)
   }
 
@@ -91,13 +82,26 @@ export class Gateway {
     return this.#route
   }
 
+  /** Routes that its connections went over since it was opened. */
+  get usedRouteIds(): Set<string> {
+    return this.#connections.usedRouteIds
+  }
+
+  get traffic(): Traffic {
+    return this.#connections.traffic
+  }
+
+  get checkPassword(): CheckPassword | undefined {
+    return this.#checkPassword
+  }
+
   /** Another person opens it: it is theirs from now on, and what was issued to the one before is of no use to it. */
   claim(user: string | null): void {
     if (user === this.#route.user) return
     this.#route = { ...this.#route, user }
-    this.#refusal = undefined
+    this.#connections.forgetRefusal()
     this.#options.renewal.forget(this.id)
-    this.#changed()
+    this.changed()
   }
 
   /** @throws PosternError `port_conflict`; the gateway then stays, in that state, and can be told to listen again */
@@ -114,7 +118,7 @@ export class Gateway {
       }
       throw error
     } finally {
-      this.#changed()
+      this.changed()
     }
   }
 
@@ -142,7 +146,7 @@ export class Gateway {
     this.#requireOpen()
     this.port = port
     this.#log.info({ port }, 'gateway listens on another port')
-    this.#changed()
+    this.changed()
   }
 
   /** As it was named when it was opened; where it lies is in the view. */
@@ -197,15 +201,10 @@ export class Gateway {
     return {
       listener: this.#listenerState,
       hasLogin: profile.usableCertificate !== undefined,
-      isHolding: this.#waiting > 0,
+      isHolding: this.#connections.waiting > 0,
       isCoolingDown: requests.isCoolingDown(profile.name),
-      isRefused: (this.#refusal ?? profile.refusal) !== undefined || isOthers(this.#route, profile),
+      isRefused: (this.#connections.refusal ?? profile.refusal) !== undefined || isOthers(this.#route, profile),
     }
-  }
-
-  /** Something of its facts may be another than before, wherever it comes from: a step is noted, hosts are told. */
-  look(): void {
-    this.#changed()
   }
 
   /** @param database for a host that asked for another one: it changes the strings only (G16) */
@@ -242,7 +241,7 @@ export class Gateway {
       keep: this.keep,
       certificateExpiresAt: certificate ? new Date(certificate.notAfterMs).toISOString() : null,
       connections: this.#connections.size,
-      waiting: this.#waiting,
+      waiting: this.#connections.waiting,
     }
   }
 
@@ -257,7 +256,7 @@ export class Gateway {
       bytesOut: totals.out,
       rateIn: rates.in,
       rateOut: rates.out,
-      roundTripMs: this.#roundTripMs,
+      roundTripMs: this.#connections.roundTripMs,
       connectionList: this.traffic.list(connectionsShown),
     }
   }
@@ -270,9 +269,7 @@ export class Gateway {
 
   /** Ends all connections at once, held ones with an error; the listener stays (logout). */
   async endConnections(reason: PosternError): Promise<void> {
-    const ending = [...this.#connections]
-    for (const [, end] of ending) end.abort(reason)
-    await Promise.all(ending.map(([connection]) => connection))
+    await this.#connections.end(reason)
     this.tunnels.drain()
   }
 
@@ -282,110 +279,22 @@ export class Gateway {
     this.#doors.stop()
     await this.endConnections(reason)
     this.tunnels.close()
-    this.#changed()
+    this.changed()
   }
 
-  /** What came of renewing the certificate of its route: a refusal is shown, and is over once the server issues it again. */
+  /** What came of renewing the certificate of its route. */
   noteReissued(error: unknown): void {
-    if (error === undefined) {
-      // Whether the target can be reached, only a connection can tell.
-      if (this.#refusal?.code !== 'target_unreachable') this.#refusal = undefined
-    } else if (isRefusal(error)) {
-      this.#refuse(error)
-    }
-    this.#changed()
+    this.#connections.noteReissued(error)
   }
 
-  #accept(socket: Socket, door: Door): void {
-    const end = new AbortController()
-    const { profile, renewal, checkLocalUser, openingDeadlineMs, writeStallMs } = this.#options
-    const connection = `${this.id}-${this.#nextConnection++}`
-    const log = this.#log.child({ connection })
-    const record = this.traffic.begin(connection, socket)
-    const carried = carryConnection(socket, {
-      profile,
-      renewal,
-      route: this.route,
-      protocol: this.protocol,
-      tunnels: this.tunnels,
-      // Who may open the socket's file is its owner.
-      checkLocalUser: door === 'port' ? checkLocalUser : () => Promise.resolve('owner'),
-      openingDeadlineMs,
-      writeStallMs: writeStallMs(),
-      checkPassword: door === 'port' ? this.#checkPassword : undefined,
-      onWrongPassword: () => this.#noteWrongPassword(log),
-      isReady: () => this.#hasGoodCertificate(),
-      wantingFor: (client) => this.#wantingFor(record, client),
-      onOutcome: (error) => this.#noteOutcome(record, error),
-      onDialed: (ms) => (this.#roundTripMs = ms),
-      progress: record.progress,
-      signal: end.signal,
-      log,
-    })
-    this.#connections.set(carried, end)
-    this.#changed()
-    void carried.finally(() => {
-      this.#connections.delete(carried)
-      this.traffic.end(record)
-      this.#changed()
-    })
-  }
-
-  #wantingFor(record: ConnectionRecord, client: string | null): Wanting {
-    const { resource, account } = this.route
-    record.client = client
-    record.lastActiveMs = this.#options.now()
-    this.#changed()
-    return {
-      reason: { kind: 'connection', gateway: this.id, resource, account, client },
-      hostId: this.ownerHostId,
-      isCommand: false,
-      beginWait: () => {
-        this.#waiting += 1
-        record.state = 'held'
-        this.#changed()
-        return () => {
-          this.#waiting -= 1
-          record.state = 'connecting'
-          this.#changed()
-        }
-      },
-    }
-  }
-
-  #noteOutcome(record: ConnectionRecord, error: Error | undefined): void {
-    if (error instanceof ClientGoneError) return
-    if (error === undefined) record.state = 'open'
-    const routeId = this.#options.renewal.certificates.find(this.id)?.identity.routeId
-    if (error === undefined && routeId !== undefined) this.usedRouteIds.add(routeId)
-    if (isRefusal(error)) this.#refuse(error)
-    else this.#refusal = undefined
-    this.#changed()
-  }
-
-  /** Nobody is asked to log in for these (G3), so the person has to learn of them in another way. */
-  #refuse(refusal: PosternError): void {
-    if (this.#refusal?.message !== refusal.message) {
-      this.#options.notice(`${this.route.resource} as ${this.route.account}: ${textOfRefusal(refusal)}`, this.id)
-    }
-    this.#refusal = refusal
-  }
-
-  #changed(): void {
+  /** Something of its facts may be another than before, wherever it comes from: a step is noted, hosts are told. */
+  changed(): void {
     this.#states.look(this.#facts)
     this.#options.onChanged(this)
   }
 
-  /** The person learns of the first one; nobody is asked for anything. */
-  #noteWrongPassword(log: Logger): void {
-    this.#wrongPasswords += 1
-    log.info({ wrongPasswords: this.#wrongPasswords }, 'wrong gateway passwords so far')
-    if (this.#wrongPasswords > 1) return
-    const { resource, account } = this.route
-    this.#options.notice(`a program gave a wrong password to the gateway for ${resource} as ${account}`, this.id)
-  }
-
-  #hasGoodCertificate(): boolean {
+  /** Nobody would be asked to log in for a connection now. */
+  hasGoodCertificate(): boolean {
     const { profile, renewal } = this.#options
     const wanted = { cluster: profile.name, user: profile.user }
     try {
@@ -400,10 +309,10 @@ export class Gateway {
     return stateTextOf(state, {
       refusal: isOthers(this.#route, profile)
         ? othersGateway(this.#route, profile)
-        : (this.#refusal ?? profile.refusal),
+        : (this.#connections.refusal ?? profile.refusal),
       portConflict: this.#portConflict,
       renewalFailure: this.#options.renewal.failureOf(this.id),
-      hasCertificate: this.#hasGoodCertificate(),
+      hasCertificate: this.hasGoodCertificate(),
       loginCommand: profile.loginCommand(),
     })
   }

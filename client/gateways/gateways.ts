@@ -1,73 +1,25 @@
 // All gateways of a home: opened once per (profile, resource, account), their ports kept, detached ones restored at the start,
 // attached ones closed with their host. Called by core.ts.
-import type { Logger } from 'pino'
 import { PosternError } from '../../shared/errors.ts'
-import type { ResourceProtocol } from '../../shared/names.ts'
 import type { GatewayView } from '../../shared/rpc.ts'
 import type { Host } from '../control/hosts.ts'
 import type { Profile } from '../profiles/profile.ts'
-import type { LoginRequests } from '../renewal/login-requests.ts'
-import type { Renewal } from '../renewal/renewal.ts'
 import { isOthers, type Route } from '../renewal/route-certificates.ts'
 import { SingleFlight } from '../renewal/single-flight.ts'
-import type { NoteStep } from '../state-machine.ts'
-import { Gateway } from './gateway.ts'
-import { makeGatewayPassword } from './gateway-password.ts'
+import type { Gateway } from './gateway.ts'
 import type { StoredGateway } from './gateway-file.ts'
 import { tellServerOfTheEnd } from './gateway-end.ts'
-import type { CheckLocalUser } from './local-user.ts'
-import { portCandidates, type PortRange } from './ports.ts'
-import { gatewayProtocol } from './protocols/protocols.ts'
+import { GatewayMaker, type MakerOptions, type Opening, type Wanted } from './gateway-maker.ts'
 import { requireDatabases } from './protocols/requirements.ts'
 import { gatewayIdOf, RememberedGateways } from './remembered-gateways.ts'
 
-export type Opening = {
-  protocol: ResourceProtocol
-  account: string
-  /** Empty where the protocol has none. */
-  database: string
-  port?: number | undefined
-  keep: 'attached' | 'detached'
-  /** A directory or path for a Unix socket beside the port. */
-  socket?: string | undefined
-  /** Whether it asks for a password of its own; undefined: as it was, or as the setting says. */
-  password?: boolean | undefined
-}
-
-type Options = {
-  file: string
-  stored: StoredGateway[]
-  ephemeral: PortRange
-  requests: LoginRequests
-  loginHardLimitMs: () => number
-  /** The person's own range of ports for new gateways, if there is one. */
-  portRange: () => PortRange | undefined
-  /** Wall time of this machine, in ms. */
-  now: () => number
-  checkLocalUser: CheckLocalUser
-  /** For a client to say what it wants, in ms. */
-  openingDeadlineMs: number
-  /** How long bytes may wait for a client or a server that takes none, in ms. */
-  writeStallMs: () => number
-  platform: NodeJS.Platform
-  uid: number | undefined
-  /** The setting: whether a gateway whose opener did not say has a password. */
-  isPasswordDefault: () => boolean
-  renewalOf: (profile: Profile) => Renewal
-  onChanged: (gateway: Gateway) => void
-  notice: (text: string, profile: string, gateway: string) => void
-  /** Told each change of a gateway's state. */
-  noteStep: (gateway: string) => NoteStep
-  log: Logger
-}
-
-/** Ports tried for a gateway that never had one. */
-const PORT_TRIES = 100
+type Options = MakerOptions & { stored: StoredGateway[] }
 
 export class Gateways {
   readonly #options: Options
   readonly #open = new Map<string, Gateway>()
   readonly #remembered: RememberedGateways
+  readonly #maker: GatewayMaker
   readonly #opening = new Map<string, SingleFlight<Gateway>>()
   /** A gateway that is still closing would take the new one's route and port record with it: opening it again waits. */
   readonly #closing = new Map<string, Promise<void>>()
@@ -75,6 +27,7 @@ export class Gateways {
   constructor(options: Options) {
     this.#options = options
     this.#remembered = new RememberedGateways(options.file, options.stored)
+    this.#maker = new GatewayMaker(options, this.#remembered, (gateway) => this.#open.get(gateway.id) === gateway)
   }
 
   list(): Gateway[] {
@@ -133,7 +86,7 @@ export class Gateways {
       const { protocol, account } = opening
       const route: Route = { gatewayId: id, resource, protocol, account, user: profile.user }
       await authorise(route, abandoned)
-      const opened = await this.#listen(profile, resource, opening, host.id)
+      const opened = await this.#listen({ profile, resource, opening, hostId: host.id, user: profile.user })
       // Its host left in the last moment.
       if (abandoned.aborted && opened.keep === 'attached') await this.#closeOne(opened)
       return opened
@@ -148,7 +101,8 @@ export class Gateways {
       if (!profile) continue
       const user = one.user ?? profile.user
       const opening: Opening = { ...one, password: one.asksPassword, keep: 'detached' }
-      const gateway = this.#create(profile, one.resource, opening, one.port, undefined, user)
+      const wanted = { profile, resource: one.resource, opening, hostId: undefined, user }
+      const gateway = this.#maker.make(wanted, one.port)
       this.#open.set(gateway.id, gateway)
       try {
         await gateway.listen()
@@ -235,7 +189,7 @@ export class Gateways {
   }
 
   profileChanged(profile: string): void {
-    for (const gateway of this.list()) if (gateway.profile.name === profile) gateway.look()
+    for (const gateway of this.list()) if (gateway.profile.name === profile) gateway.changed()
   }
 
   /** The core ends: detached gateways come back at the next start. */
@@ -267,7 +221,7 @@ export class Gateways {
     }
     if (socket !== undefined) await gateway.openSocket(socket)
     if (opening.password !== undefined) {
-      gateway.setPassword(this.#passwordFor(gateway.id, opening))
+      gateway.setPassword(this.#maker.passwordFor(gateway.id, opening))
       gateway.asksPassword = opening.password
     }
     if (opening.keep === 'detached' && gateway.keep === 'attached') {
@@ -278,88 +232,12 @@ export class Gateways {
     return gateway
   }
 
-  async #listen(profile: Profile, resource: string, opening: Opening, hostId: number): Promise<Gateway> {
-    const id = gatewayIdOf(profile.name, resource, opening.account)
-    const chosen = opening.port ?? this.#remembered.get(id)?.port
-    if (chosen !== undefined) this.#remembered.requireFree(chosen, id)
-    const ports =
-      chosen === undefined
-        ? portCandidates(
-            `${this.#options.file}#${id}`,
-            this.#options.ephemeral,
-            this.#remembered.portsBeside(id),
-            PORT_TRIES,
-            this.#options.portRange(),
-          )
-        : [chosen]
-    let conflict: Error | undefined
-    for (const port of ports) {
-      const gateway = this.#create(profile, resource, opening, port, hostId, profile.user)
-      try {
-        await gateway.listen()
-      } catch (error) {
-        if (!(error instanceof PosternError) || error.code !== 'port_conflict') throw error
-        conflict = error
-        continue
-      }
-      this.#open.set(id, gateway)
-      this.#options.onChanged(gateway)
-      await this.#remember(gateway, gateway.keep === 'detached')
-      return gateway
-    }
-    throw conflict ?? new PosternError('port_conflict', 'no port is free for a gateway; choose one with --port')
-  }
-
-  #create(
-    profile: Profile,
-    resource: string,
-    opening: Opening,
-    port: number,
-    hostId: number | undefined,
-    user: string | null,
-  ): Gateway {
-    const { requests, loginHardLimitMs, checkLocalUser, platform, uid, openingDeadlineMs, renewalOf } = this.#options
-    const { writeStallMs, now, onChanged, notice, noteStep, log } = this.#options
-    const id = gatewayIdOf(profile.name, resource, opening.account)
-    const gateway = new Gateway({
-      profile,
-      renewal: renewalOf(profile),
-      requests,
-      resource,
-      protocol: opening.protocol,
-      user,
-      account: opening.account,
-      database: opening.database,
-      port,
-      keep: opening.keep,
-      ownerHostId: opening.keep === 'attached' ? hostId : undefined,
-      password: this.#passwordFor(id, opening),
-      socket: opening.socket,
-      loginHardLimitMs,
-      checkLocalUser,
-      openingDeadlineMs,
-      writeStallMs,
-      platform,
-      uid,
-      onChanged: (changed) => {
-        // A port that was only tried is nobody's business.
-        if (this.#open.get(id) === changed || changed.isListening) onChanged(changed)
-      },
-      notice: (text) => notice(text, profile.name, id),
-      noteStep: noteStep(id),
-      now,
-      log,
-    })
-    gateway.asksPassword = opening.password ?? this.#remembered.get(id)?.asksPassword
+  async #listen(wanted: Wanted): Promise<Gateway> {
+    const gateway = await this.#maker.makeListening(wanted)
+    this.#open.set(gateway.id, gateway)
+    this.#options.onChanged(gateway)
+    await this.#remember(gateway, gateway.keep === 'detached')
     return gateway
-  }
-
-  /** The one that it had before, so that what people have copied stays good; undefined where it is to ask for none. */
-  #passwordFor(id: string, { protocol, password: asked }: Opening): string | undefined {
-    const stored = this.#remembered.get(id)
-    const isDefault = gatewayProtocol(protocol).passwordCheck !== null && this.#options.isPasswordDefault()
-    if (!(asked ?? stored?.asksPassword ?? isDefault)) return undefined
-    return stored?.password ?? makeGatewayPassword()
   }
 
   #closeOne(gateway: Gateway): Promise<void> {

@@ -155,10 +155,13 @@ export class Tunnel {
       // Nearly always something comes by itself: an answer for each new stream would be a record and a read at both ends.
       const ask = (): void => {
         if (!this.#turns.raw) this.#turns.send(encodeFrame(FRAME.ping, 0))
-        timer = setTimeout(settle, ms - askAfterMs, false)
+        const leftMs = fromMs + ms - performance.now()
+        // None, where this process was stopped, or slept, for longer: before the deadlines of those who ask are noticed.
+        if (leftMs <= 0) settle(false)
+        else timer = setTimeout(settle, leftMs, false)
       }
-      const askAfterMs = ms / 6
-      let timer = setTimeout(ask, askAfterMs)
+      const fromMs = performance.now()
+      let timer = setTimeout(ask, ms / 6)
       if (this.#socket.destroyed) settle(false)
       else this.#listening.add(settle)
     })

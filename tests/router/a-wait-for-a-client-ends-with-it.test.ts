@@ -29,8 +29,9 @@ const left = () => [
 
 it('S5: a client that hangs up ends it, also one that has hung up before', async () => {
   const limit = new TimeLimit(outer.signal, 1000, link.stream)
+  const { closed } = link
   link.destroy()
-  await link.closed
+  await closed
   expect(limit.signal.reason).toBeInstanceOf(ClientGone)
   expect(limit.isLate).toBe(false)
   expect(new TimeLimit(outer.signal, 1000, link.stream).signal.reason).toBeInstanceOf(ClientGone)
@@ -64,7 +65,8 @@ it('S5: once what was waited for is there nothing ends it any more, and nothing 
   expect(left()).toEqual([0, 0, 0])
   outer.abort()
   vi.advanceTimersByTime(2000)
+  const { closed } = link
   link.destroy()
-  await link.closed
+  await closed
   expect(limit.signal.aborted).toBe(false)
 })

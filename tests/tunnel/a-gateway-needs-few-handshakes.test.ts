@@ -155,6 +155,33 @@ describe('G1: the connections of a gateway', () => {
     await Promise.all(dialed.map(finish))
   })
 
+  it('share a tunnel while short ones come and go fast, but none with bulk, and have one each again after a pause', async () => {
+    const { dial, later, server } = await newGateway()
+    const comeAndGo = async (): Promise<void> => {
+      for (let at = 0; at < 16; at++) await finish(await dial())
+    }
+    const dialFew = async (): Promise<DialedRoute[]> => [await dial(), await dial(), await dial()]
+    const sizes = (): number[] => server.tunnels.map(({ size }) => size).filter((size) => size > 0)
+    later(1)
+    await comeAndGo()
+    const together = await dialFew()
+    expect(sizes()).toEqual([3])
+    await Promise.all(together.map(finish))
+
+    const bulk = await dial()
+    bulk.link.stream.resume().write(Buffer.alloc(100 * 1024))
+    await waitUntil(() => server.tunnels.some(({ most }) => most > 100 * 1024), 'it has moved much')
+    const beside = await dialFew()
+    expect(sizes().sort()).toEqual([1, 3])
+    await Promise.all([bulk, ...beside].map(finish))
+
+    await comeAndGo()
+    later(1000)
+    const apart = await dialFew()
+    expect(sizes()).toEqual([1, 1, 1])
+    await Promise.all(apart.map(finish))
+  })
+
   it('G12: go over tunnels of the new certificate after a swap; what runs on the old ones goes on, and they close', async () => {
     const { dial, swap, server } = await newGateway()
     const running = await dial()
