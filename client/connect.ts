@@ -33,7 +33,7 @@ const DEFAULT_DEADLINE_MS = 15_000
 /** Pause before another try when a core that is not our child is just starting or ending, in ms. */
 const RETRY_PAUSE_MS = 50
 /**
- * V8's space for young objects, in MiB: with its own 16 a core of 1,000 idle connections has 244 MiB instead of 151, and copies no faster.
+ * V8's space for young objects, in MiB: with its own 16 a core of 1,000 idle connections had 244 MiB instead of 151, and copied no faster.
  */
 const YOUNG_MIB = 2
 /** A log longer than this is put aside before a core starts, in bytes. */

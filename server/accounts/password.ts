@@ -1,6 +1,7 @@
 // Passwords: argon2id (RFC 9106) in PHC string form. Called by logins, setup, account changes and admin apply. Hashing
 // runs on libuv's threads, never on the loop that moves bytes.
 import { argon2, randomBytes, timingSafeEqual } from 'node:crypto'
+import { giveBigMemoryBack } from './memory-of-hashes.ts'
 
 /** OWASP's floor for argon2id: 19 MiB, 2 passes, 1 lane. */
 const MEMORY_KIB = 19 * 1024
@@ -55,7 +56,10 @@ function parsePhc(hash: string): Parameters & { tag: Buffer } {
   }
 }
 
-function derive(password: string, { salt, memory, passes, parallelism, tagLength }: Parameters): Promise<Buffer> {
+let isMemorySettled: Promise<boolean> | undefined
+
+async function derive(password: string, { salt, memory, passes, parallelism, tagLength }: Parameters): Promise<Buffer> {
+  await (isMemorySettled ??= giveBigMemoryBack())
   // The same letters typed on different systems come in different Unicode forms; NFC makes them one.
   const message = password.normalize('NFC')
   return new Promise((resolve, reject) => {

@@ -2,9 +2,11 @@
 // who holds a key (client/cluster/csr.ts, server/ca/certificate.ts). P-256 only: Electron's TLS has no Ed25519.
 /* eslint-disable @typescript-eslint/no-unsafe-enum-assignment -- context-specific tags are numbers, which the typings forget */
 import { Buffer } from 'node:buffer'
-import forge from 'node-forge'
+import type forge from 'node-forge'
+// These two alone: all of node-forge is 42 modules, 2 MiB and 10 ms of every start.
+import asn1 from 'node-forge/lib/asn1.js'
+import util from 'node-forge/lib/util.js'
 
-const { asn1 } = forge
 export type Asn1 = forge.asn1.Asn1
 
 export const OID = {
@@ -32,7 +34,7 @@ export const integer = (bytes: Uint8Array): Asn1 => primitive(asn1.Type.INTEGER,
 export const bitString = (bytes: Uint8Array, unusedBits = 0): Asn1 =>
   primitive(asn1.Type.BITSTRING, String.fromCharCode(unusedBits) + binary(bytes))
 export const boolean = (value: boolean): Asn1 => primitive(asn1.Type.BOOLEAN, value ? '\xff' : '\0')
-export const utf8String = (text: string): Asn1 => primitive(asn1.Type.UTF8, forge.util.encodeUtf8(text))
+export const utf8String = (text: string): Asn1 => primitive(asn1.Type.UTF8, util.encodeUtf8(text))
 /** Context-specific, constructed: `[tag] { items }`. */
 export const explicit = (tag: number, ...items: Asn1[]): Asn1 =>
   asn1.create(asn1.Class.CONTEXT_SPECIFIC, tag, true, items)
@@ -58,7 +60,7 @@ export const toDer = (node: Asn1): Buffer => Buffer.from(asn1.toDer(node).getByt
 
 /** Parses one DER value. Throws on anything that is not DER, including bytes after it. */
 export const fromDer = (bytes: Uint8Array): Asn1 =>
-  asn1.fromDer(forge.util.createBuffer(binary(bytes)), {
+  asn1.fromDer(util.createBuffer(binary(bytes)), {
     strict: true,
     parseAllBytes: true,
     decodeBitStrings: false,
