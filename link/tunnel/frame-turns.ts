@@ -11,8 +11,11 @@ export const TURN_BYTES = 16 * 1024
 const BATCH_BYTES = 128 * 1024
 /** The same where another stream lives. */
 export const SHARED_BATCH_BYTES = 32 * 1024
-/** A piece up to this is copied into one write with its header and with what else goes out in the turn, in bytes. */
-const COPIED_BYTES = 8 * 1024
+/**
+ * A piece up to this is copied into one write with its header and with what else goes out in the turn, in bytes. What is longer is
+ * part of more, oftener than not (PostgreSQL sends 8 KiB at a time), and waits for nobody: a turn later is half as fast.
+ */
+const COPIED_BYTES = 4 * 1024
 const NOTHING = Buffer.alloc(0)
 /** Of what is a frame already; streams count from 1. */
 const NO_STREAM = 0
