@@ -152,6 +152,12 @@ export class Desktop {
     return seen
   }
 
+  /** Waits until the app has reached its core: a window is there before that, and its calls of the core are refused. */
+  async reachesCore(): Promise<this> {
+    await until(async () => 'result' in (await this.call('profile.list')), 'the app reaches its core', 30_000)
+    return this
+  }
+
   /** A call of the fixture page; the whole answer, an error included. */
   async call(
     method: string,

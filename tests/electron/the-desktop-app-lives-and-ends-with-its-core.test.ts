@@ -35,7 +35,7 @@ const isBack = async (desktop: Desktop): Promise<boolean> => {
 
 describe('the desktop app', () => {
   it('G17: starts one core as a child of its own and ends it when it quits, leaving its home private', async () => {
-    const desktop = await start()
+    const desktop = await (await start()).reachesCore()
     expect(await desktop.call('profile.list')).toMatchObject({ result: { profiles: [], current: null } })
     const { utilityPids, tray } = await desktop.untilSeen(
       ({ tray }) => tray[0]!.tooltip.includes('no cluster'),
@@ -50,7 +50,7 @@ describe('the desktop app', () => {
   })
 
   it('G17: a killed core is started again, the page is told, and calls work again', async () => {
-    const desktop = await start()
+    const desktop = await (await start()).reachesCore()
     await desktop.call('state.subscribe')
     const [first] = (await desktop.inspect()).utilityPids
     process.kill(first!, 'SIGKILL')
@@ -83,7 +83,7 @@ describe('the desktop app', () => {
     const home = await mkdtemp(join(tmpdir(), 'postern-desktop-'))
     try {
       const terminal = await connectToCore({ home, kind: 'terminal', canAsk: false, appVersion: '0.1.0' })
-      const desktop = await start({ home })
+      const desktop = await (await start({ home })).reachesCore()
       await desktop.call('profile.list')
       expect((await desktop.inspect()).utilityPids).toEqual([])
       await terminal.call('core.stop', {})
@@ -129,12 +129,12 @@ describe('the desktop app', () => {
   })
 
   it('D3: without background mode closing the window quits; with it the app lives on in the tray', async () => {
-    const quitting = await start()
+    const quitting = await (await start()).reachesCore()
     await quitting.call('state.subscribe')
     await quitting.ask('windowDo', { verb: 'close' })
     expect(await quitting.ended).toBe(0)
 
-    const staying = await start()
+    const staying = await (await start()).reachesCore()
     await staying.call('state.subscribe')
     expect(await staying.call('settings.update', { backgroundMode: true })).toHaveProperty('result')
     await staying.ask('windowDo', { verb: 'close' })
@@ -147,7 +147,7 @@ describe('the desktop app', () => {
   })
 
   it('D3: the theme of the settings is the theme of the window, and menus and tray lead into the page', async () => {
-    const desktop = await start()
+    const desktop = await (await start()).reachesCore()
     await desktop.call('state.subscribe')
     expect(await desktop.call('settings.update', { theme: 'dark' })).toHaveProperty('result')
     await desktop.untilSeen(({ theme }) => theme === 'dark', 'the dark theme')
@@ -161,7 +161,7 @@ describe('the desktop app', () => {
   })
 
   it('C1: nothing secret reaches the log of the shell', async () => {
-    const desktop = await start()
+    const desktop = await (await start()).reachesCore()
     const secret = randomBytes(12).toString('hex')
     await desktop.call('login.submit', { profile: 'demo', user: 'alice', password: secret })
     await desktop.call('login.submit', { password: { secret } })

@@ -29,7 +29,7 @@ describe('the desktop app', () => {
   })
 
   const start = async (keyStore: string): Promise<Desktop> => {
-    const desktop = await Desktop.start({ home, env: { FAKE_KEY_STORE: keyStore } })
+    const desktop = await (await Desktop.start({ home, env: { FAKE_KEY_STORE: keyStore } })).reachesCore()
     open.push(desktop)
     return desktop
   }

@@ -144,7 +144,8 @@ export async function pageOf(home: string, address: RegExp): Promise<WatchedPage
 /** Waits until the page shows a text. */
 export const shows = (page: WatchedPage, text: string): Promise<void> =>
   until(
-    async () => (await page.ask(`document.body.innerText.includes(${JSON.stringify(text)})`)) === true,
+    async () =>
+      (await page.ask(`document.body.innerText.includes(${JSON.stringify(text)})`).catch(() => false)) === true,
     `the window shows "${text}"`,
     20_000,
   )
