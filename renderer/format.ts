@@ -54,6 +54,12 @@ export function formatTime(at: string, now: number): string {
   return `${time.toLocaleDateString(undefined, { day: 'numeric', month: 'short' })}, ${clock}`
 }
 
+const TO_THE_SECOND = { hour: '2-digit', minute: '2-digit', second: '2-digit' } as const
+/** `09:41:07`, as the person's locale has it. */
+export const formatSeconds = (time: Date): string => time.toLocaleTimeString(undefined, TO_THE_SECOND)
+/** Whether that has an AM or PM, and takes more room. */
+export const HAS_HALF_DAYS = new Intl.DateTimeFormat(undefined, TO_THE_SECOND).resolvedOptions().hour12 === true
+
 /** The whole moment, for titles. */
 export const formatMoment = (at: string): string =>
   new Date(at).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'medium' })

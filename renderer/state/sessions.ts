@@ -14,19 +14,27 @@ export type SessionListing = {
   status: 'loading' | 'ready' | 'failed'
   sessions: readonly SessionView[]
   error: PosternError | null
+  /** The core asks again by itself. */
+  isTriedAgain: boolean
   hasMore: boolean
   /** By this machine's clock. */
   asOf: string | null
 }
 
-const LOADING: SessionListing = { status: 'loading', sessions: [], error: null, hasMore: false, asOf: null }
+const LOADING: SessionListing = {
+  ...{ status: 'loading', sessions: [], error: null, hasMore: false, asOf: null },
+  isTriedAgain: false,
+}
 
 /** The listing after one update. Sessions that did not change stay the same objects. */
 export function applyUpdate(before: SessionListing, update: PageEventPayload<'sessions.updated'>): SessionListing {
   const { status, error, isWhole, sessions, removed, hasMore, asOf } = update
   if (status === 'failed') {
     const code = error !== null && isErrorCode(error.code) ? error.code : 'internal'
-    return { ...before, status, error: new PosternError(code, error?.text ?? ''), asOf: asOf ?? before.asOf }
+    return {
+      ...{ ...before, status, error: new PosternError(code, error?.text ?? ''), asOf: asOf ?? before.asOf },
+      isTriedAgain: true,
+    }
   }
   const byId = new Map(isWhole ? [] : before.sessions.map((session) => [session.id, session]))
   for (const id of removed) byId.delete(id)
@@ -34,7 +42,7 @@ export function applyUpdate(before: SessionListing, update: PageEventPayload<'se
   const newestFirst = [...byId.values()].sort(
     (a, b) => b.startedAt.localeCompare(a.startedAt) || b.id.localeCompare(a.id),
   )
-  return { status, sessions: newestFirst, error: null, hasMore, asOf }
+  return { status, sessions: newestFirst, error: null, hasMore, asOf, isTriedAgain: false }
 }
 
 let watches = 0
@@ -64,7 +72,7 @@ export function useSessions(watch: SessionWatch | null): SessionListing {
       if (payload.watch === id) change((before) => applyUpdate(before, payload))
     })
     client.call('sessions.watch', { ...wanted, watch: id }).catch((failure: unknown) => {
-      change((before) => ({ ...before, status: 'failed', error: asPosternError(failure) }))
+      change((before) => ({ ...before, status: 'failed', error: asPosternError(failure), isTriedAgain: false }))
     })
     return () => {
       stop()

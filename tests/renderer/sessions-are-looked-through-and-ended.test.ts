@@ -224,6 +224,16 @@ describe('the page of sessions', () => {
     await failing.page.getByText('seeing it needs the level viewer').waitFor()
     await failing.close()
 
+    // What fails at the server is asked for again by itself, and says so.
+    const away = await open(() => [])
+    await away.page.getByText('No live session').waitFor()
+    tellSessions(away.host, {
+      ...{ watch: newestWatch(away.host), status: 'failed' },
+      error: { code: 'server_unreachable', text: 'the access server cannot be reached' },
+    })
+    await away.page.getByText('The access server cannot be reached. It is tried again by itself.').waitFor()
+    await away.close()
+
     const { page, host, close } = await open(demoSessions)
     await list(page).getByText('billing-replica').waitFor()
     const failed = {
@@ -269,6 +279,20 @@ describe('the page of sessions', () => {
     await page.keyboard.type('sessions of every')
     await page.keyboard.press('Enter')
     await list(page).getByText('build-cache').waitFor()
+    await close()
+  })
+
+  it('D2: in a narrow window the page stands under the list, and nothing is squeezed', async () => {
+    const { page, complaints, close } = await open(demoSessions)
+    await page.setViewportSize({ width: 640, height: 800 })
+    const boxOf = async (found: ReturnType<Page['locator']>) =>
+      (await found.boundingBox()) ?? { x: 0, y: 0, width: 0, height: 0 }
+    await expect.poll(async () => (await boxOf(panel(page))).width).toBeGreaterThan(400)
+    const [above, below] = [await boxOf(list(page)), await boxOf(panel(page))]
+    expect(above.y + above.height).toBeLessThanOrEqual(below.y + 1)
+    expect((await boxOf(page.getByRole('heading', { name: 'orders as app_rw' }))).height).toBeLessThan(40)
+    expect(await findAxeViolations(page)).toEqual([])
+    expect(complaints).toEqual([])
     await close()
   })
 

@@ -22,13 +22,14 @@ export function SessionsBar({
   mayAll,
   shown,
   all,
-  isLoading,
+  isKnown,
 }: {
   filter: SessionsFilter
   mayAll: boolean
   shown: number
   all: number
-  isLoading: boolean
+  /** How many there are. */
+  isKnown: boolean
 }) {
   const { only } = filter
   const what = only && words.only(only.resource, accountOf(only))
@@ -37,7 +38,7 @@ export function SessionsBar({
       <header className={styles.head}>
         <h1 id="sessions-title">{words.title}</h1>
         <span className={styles.count} role="status">
-          {isLoading ? '' : words.count(shown, all)}
+          {isKnown ? words.count(shown, all) : ''}
         </span>
         {mayAll && (
           <Segmented

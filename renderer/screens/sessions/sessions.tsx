@@ -2,6 +2,7 @@
 // shown stays when the server cannot be asked, and says how old it is.
 import { Activity, SearchX } from 'lucide-react'
 import { useDeferredValue, useEffect, useMemo, useState } from 'react'
+import { PosternError } from '../../../shared/errors.ts'
 import type { ProfileView } from '../../../shared/rpc.ts'
 import type { SessionView } from '../../../shared/session-api.ts'
 import { Button } from '../../components/button.tsx'
@@ -60,7 +61,7 @@ function ProfileSessions({ profile, selected }: { profile: ProfileView; selected
           mayAll={mayAll}
           shown={shown.length}
           all={listing.sessions.length}
-          isLoading={listing.status === 'loading'}
+          isKnown={listing.status === 'ready' || listing.sessions.length > 0}
         />
         <List
           profile={profile}
@@ -133,7 +134,7 @@ function List({ profile, listing, shown, selected, filter, hasLogin }: ListProps
         />
       )
     if (listing.status === 'failed' && listing.error)
-      return <ErrorState title={words.failedTitle} error={listing.error} />
+      return <ErrorState title={words.failedTitle} error={toldOf(listing.error, listing.isTriedAgain)} />
     if (listing.status !== 'ready') return <EmptyState icon={<Spinner />} title={texts.common.loading} text="" />
     return <Nothing state={filter.state} />
   }
@@ -182,6 +183,9 @@ function List({ profile, listing, shown, selected, filter, hasLogin }: ListProps
     </>
   )
 }
+
+const toldOf = (error: PosternError, isTriedAgain: boolean): PosternError =>
+  isTriedAgain ? new PosternError(error.code, `${asSentence(error.message)} ${words.tryingAgain}`, error) : error
 
 const idOf = (session: SessionView): string => session.id
 

@@ -1,14 +1,12 @@
 // One statement of the timeline. A long text shows its beginning, and all of it on demand; what was searched for is marked.
 import { useState } from 'react'
 import { classNames } from '../../components/class-names.ts'
-import { formatMoment } from '../../format.ts'
+import { formatMoment, formatSeconds } from '../../format.ts'
 import { texts } from '../../texts.ts'
 import type { Statement } from './statement-of.ts'
 import styles from './statements.module.css'
 
 const words = texts.sessions
-/** Of one width whatever the locale, so that the eye can run down the column. */
-const CLOCK = { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' } as const
 /** What is shown of a long text, in lines and in characters. */
 const LINES = 6
 const CHARACTERS = 600
@@ -32,7 +30,7 @@ export function StatementRow({
   return (
     <li className={classNames(styles.row, isBad && styles.bad)}>
       <time className={styles.time} dateTime={at.toISOString()} title={formatMoment(at.toISOString())}>
-        {at.toLocaleTimeString(undefined, CLOCK)}
+        {formatSeconds(at)}
       </time>
       <span className={styles.knot} aria-hidden="true" />
       <div className={styles.what}>

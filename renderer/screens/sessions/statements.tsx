@@ -4,10 +4,11 @@ import { useEffect, useState } from 'react'
 import type { ProfileView } from '../../../shared/rpc.ts'
 import type { SessionView } from '../../../shared/session-api.ts'
 import { Button } from '../../components/button.tsx'
+import { classNames } from '../../components/class-names.ts'
 import { ErrorLine } from '../../components/empty-state.tsx'
 import { FindField } from '../../components/find-field.tsx'
 import { Spinner } from '../../components/spinner.tsx'
-import { formatAgo } from '../../format.ts'
+import { formatAgo, HAS_HALF_DAYS } from '../../format.ts'
 import { useStatements } from '../../state/statements.ts'
 import { useNow } from '../../state/use-now.ts'
 import { texts } from '../../texts.ts'
@@ -81,7 +82,7 @@ function Timeline({ session, profile, search }: { session: SessionView; profile:
         </p>
       )}
       {events.length > 0 && (
-        <ol className={styles.timeline} aria-label={words.statements}>
+        <ol className={classNames(styles.timeline, HAS_HALF_DAYS && styles.halfDays)} aria-label={words.statements}>
           {events.map((event) => (
             <StatementRow
               key={event.seq}
