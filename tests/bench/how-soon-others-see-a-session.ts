@@ -51,7 +51,8 @@ const OBSERVE = `(() => {
   }
   new MutationObserver(look).observe(document.body, { childList: true, subtree: true, characterData: true })
 })()`
-const rowsOf = (page: Page): Promise<{ began: number[]; ended: number[] }> => page.evaluate('window.seenRows')
+type Rows = { began: number[]; ended: number[] }
+const rowsOf = (page: Page): Promise<Rows> => page.evaluate('window.seenRows')
 
 async function measure(): Promise<Record<string, number[]>> {
   const found: Record<string, number[]> = {}
