@@ -60,7 +60,7 @@ async function measure(): Promise<Record<string, number[]>> {
   await using resources = new AsyncDisposableStack()
   const cluster = await startCluster()
   resources.defer(() => cluster.close())
-  const [home, root] = (await Promise.all([cluster.newHome(), cluster.newHome()])) as [string, string]
+  const [home, root] = [await cluster.newHome(), await cluster.newHome()]
   await cluster.login(home)
   await cluster.login(root, ADMIN)
   const gateway = await cluster.open(home, 'orders')
