@@ -51,7 +51,8 @@ const OBSERVE = `(() => {
   }
   new MutationObserver(look).observe(document.body, { childList: true, subtree: true, characterData: true })
 })()`
-const rowsOf = (page: Page): Promise<{ began: number[]; ended: number[] }> => page.evaluate('window.seenRows')
+type Rows = { began: number[]; ended: number[] }
+const rowsOf = (page: Page): Promise<Rows> => page.evaluate('window.seenRows')
 
 async function measure(): Promise<Record<string, number[]>> {
   const found: Record<string, number[]> = {}
@@ -59,7 +60,7 @@ async function measure(): Promise<Record<string, number[]>> {
   await using resources = new AsyncDisposableStack()
   const cluster = await startCluster()
   resources.defer(() => cluster.close())
-  const [home, root] = (await Promise.all([cluster.newHome(), cluster.newHome()])) as [string, string]
+  const [home, root] = [await cluster.newHome(), await cluster.newHome()]
   await cluster.login(home)
   await cluster.login(root, ADMIN)
   const gateway = await cluster.open(home, 'orders')

@@ -22,6 +22,7 @@ let cluster: TestCluster
 let home: string
 let used: OpenGateway
 let connected: Kept
+const started = new AsyncDisposableStack()
 
 /** Mounts a small disk; undefined, and why, where that is not allowed. */
 async function newDisk(): Promise<string | undefined> {
@@ -39,21 +40,22 @@ beforeAll(async () => {
   mount = await newDisk()
   if (mount === undefined) return
   operations = `127.0.0.1:${await freePort()}`
+  const disk = mount
+  started.defer(async () => {
+    await run('umount', [disk])
+    await rm(disk, { recursive: true, force: true })
+  })
   cluster = await startCluster({ serverDir: mount, settings: `metrics: { listen: "${operations}" }` })
+  started.defer(() => cluster.close())
   home = await cluster.newHome()
   await cluster.login(home)
   used = await cluster.open(home, 'orders')
   connected = keepPsql(used.url)
+  started.defer(() => connected.stop('SIGKILL').then(() => undefined))
   connected.write("begin; select 'connected';\n")
   await connected.waitFor(/connected/, { timeoutMs: PATIENCE_MS })
 }, 120_000)
-afterAll(async () => {
-  if (mount === undefined) return
-  await connected?.stop('SIGKILL')
-  await cluster?.close()
-  await run('umount', [mount])
-  await rm(mount, { recursive: true, force: true })
-})
+afterAll(() => started.disposeAsync())
 
 const filler = (): string => join(mount ?? '', 'filler')
 
@@ -64,7 +66,7 @@ async function fill(): Promise<void> {
     for (;;) {
       const failed = await appendFile(filler(), piece).then(
         () => false,
-        (error: NodeJS.ErrnoException) => error.code === 'ENOSPC',
+        (error: unknown) => error instanceof Error && 'code' in error && error.code === 'ENOSPC',
       )
       if (failed) break
     }

@@ -158,7 +158,7 @@ it('I2, S7: a psql that does nothing is told that it was idle; one whose role al
   going.child.kill('SIGTERM')
   await going.done
   // Without a connection it times out as well.
-  const gone = await newcomer(role('quick', { idleTimeout: '500ms' }))
+  const gone = await newcomer(role('quick-enough', { idleTimeout: '3s' }))
   expect((await sql(gone.door, 'select 1').done).stdout.trim()).toBe('1')
   await vi.waitFor(
     async () => expect((await endsOf(gone.name)).map(({ end_reason }) => end_reason)).toEqual(['idle']),
