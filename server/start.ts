@@ -50,7 +50,7 @@ const LOG_WAITING_BYTES = 1024 * 1024
 /** How soon it is tried again, in ms. */
 const LOG_RETRY_MS = 1000
 /** Dial, TLS and authentication at a target together. */
-const TARGET_DIAL_TIMEOUT_MS = 10_000
+const TARGET_DIAL_TIMEOUT_MS = 20_000
 
 export type RunningServer = {
   /** HOST:PORT that it listens on. */
