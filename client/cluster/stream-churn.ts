@@ -22,7 +22,9 @@ export class StreamChurn {
 
   /** Streams that are opened now are likely to be brief, too. */
   get isHigh(): boolean {
-    return this.#now() - (this.#endsMs[this.#next] ?? -Infinity) < WITHIN_MS
+    const agoMs = this.#now() - (this.#endsMs[this.#next] ?? -Infinity)
+    // Less than none: the clock was set back, and what was noted says nothing.
+    return agoMs >= 0 && agoMs < WITHIN_MS
   }
 
   /** A stream is over. @param moved both ways together, in bytes */

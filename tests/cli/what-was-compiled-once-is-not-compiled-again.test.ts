@@ -1,8 +1,9 @@
+// Commands, and the core that they start, find the code that was compiled before: the core's environment says where.
 import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { run, until } from '../support/run.ts'
 
 const POSTERN = new URL('../../bin/postern', import.meta.url).pathname
@@ -13,6 +14,7 @@ beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), 'postern-compiled-'))
 })
 afterAll(() => rm(home, { recursive: true, force: true }))
+beforeEach((context) => context.skip(process.platform !== 'linux', 'only Linux has /proc/PID/environ: run it there'))
 
 /** What the core that a command starts is told of the place for compiled code. */
 async function cacheOfCore(ownCache: string | undefined): Promise<string | undefined> {
@@ -31,15 +33,11 @@ async function cacheOfCore(ownCache: string | undefined): Promise<string | undef
   }
 }
 
-it.skipIf(process.platform !== 'linux')(
-  'the core finds its code compiled where commands find theirs',
-  BOUND,
-  async () => {
-    expect(await cacheOfCore(undefined)).toMatch(/node_modules\/\.cache\/postern-compile-cache$/)
-  },
-)
+it('the core finds its code compiled where commands find theirs', BOUND, async () => {
+  expect(await cacheOfCore(undefined)).toMatch(/node_modules\/\.cache\/postern-compile-cache$/)
+})
 
-it.skipIf(process.platform !== 'linux')('a place that a person has chosen for it stays', BOUND, async () => {
+it('a place that a person has chosen for it stays', BOUND, async () => {
   const own = join(home, 'compiled')
   expect(await cacheOfCore(own)).toBe(own)
 })
