@@ -28,6 +28,18 @@ async function openInTerminal(home: string, args: readonly string[] = []): Promi
   return { terminal, url }
 }
 
+/** A psql that is held, and the terminal that asks for the password; `mark`: how much it has printed. */
+async function heldAtThePrompt() {
+  const home = await cluster.newHome()
+  await cluster.login(home)
+  const { terminal, url } = await openInTerminal(home)
+  await logInBriefly(cluster, home)
+  await untilExpired(cluster, home)
+  const held = keepPsql(url, ['-c', 'select 7'])
+  await terminal.waitFor(/password[^\n]*:/i)
+  return { home, terminal, url, held, mark: terminal.printed }
+}
+
 describe('the scenario', () => {
   it('G4 G13: a route certificate that ran out alone is renewed without anyone noticing', async () => {
     const home = await cluster.newHome()
@@ -81,14 +93,7 @@ describe('the scenario', () => {
   })
 
   it("G5: another terminal's `postern login` lets the held psql through and withdraws the prompt", async () => {
-    const home = await cluster.newHome()
-    await cluster.login(home)
-    const { terminal, url } = await openInTerminal(home)
-    await logInBriefly(cluster, home)
-    await untilExpired(cluster, home)
-    const held = keepPsql(url, ['-c', 'select 7'])
-    await terminal.waitFor(/password[^\n]*:/i)
-    const mark = terminal.printed
+    const { home, terminal, held, mark } = await heldAtThePrompt()
     await cluster.login(home)
     expect(await held.ended).toMatchObject({ code: 0, stdout: '7\n' })
     await terminal.waitFor(/\S/, { from: mark })
@@ -96,14 +101,7 @@ describe('the scenario', () => {
   })
 
   it('G8: a psql that gives up while it is held withdraws the prompt that nobody touched', async () => {
-    const home = await cluster.newHome()
-    await cluster.login(home)
-    const { terminal, url } = await openInTerminal(home)
-    await logInBriefly(cluster, home)
-    await untilExpired(cluster, home)
-    const held = keepPsql(url, ['-c', 'select 7'])
-    await terminal.waitFor(/password[^\n]*:/i)
-    const mark = terminal.printed
+    const { terminal, url, held, mark } = await heldAtThePrompt()
     await held.stop('SIGKILL')
     await terminal.waitFor(/\S/, { from: mark })
     // The next one asks again.
