@@ -1,6 +1,6 @@
 // How a gateway uses tunnels: how many it dials, when it shares, what it does where there are none, and what a swap of the
 // certificate changes. Real TLS and a server that counts handshakes; behind each connection is an echo.
-import { generateKeyPairSync } from 'node:crypto'
+import { generateKeyPairSync, X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import net from 'node:net'
 import tls from 'node:tls'
@@ -33,6 +33,8 @@ function newCertificate(routeId: string) {
 class EchoServer {
   /** ALPN names of the handshakes, in order. */
   readonly handshakes: string[] = []
+  /** Of the same ones: whose certificate it saw (SHA-256), and whether a session was resumed. */
+  readonly seen: { certificate: string; isResumed: boolean }[] = []
   readonly tunnels: Tunnel[] = []
   readonly sockets = new Set<net.Socket>()
   knowsTunnels = true
@@ -50,6 +52,10 @@ class EchoServer {
     },
     (socket) => {
       this.handshakes.push(String(socket.alpnProtocol))
+      this.seen.push({
+        certificate: socket.getPeerCertificate().fingerprint256,
+        isResumed: socket.isSessionReused(),
+      })
       const transport = [...this.sockets].find(({ remotePort }) => remotePort === socket.remotePort)!
       if (socket.alpnProtocol !== ALPN.tunnel) this.serve(linkOf(socket, transport), String(socket.alpnProtocol))
       else
@@ -102,7 +108,7 @@ async function newGateway(prepare: (server: EchoServer) => void = () => undefine
   closing.push(() => tunnels.close())
   const routeId = `r-${++routes}`
   const gateway = {
-    ...{ server, way, tunnels, certificate: newCertificate(routeId) },
+    ...{ server, way, tunnels, cluster, certificate: newCertificate(routeId) },
     swap: () => (gateway.certificate = newCertificate(routeId)),
     later: (ms: number) => (now += ms),
     dial: (alpn: Alpn = ALPN.tcp, signal = AbortSignal.timeout(60_000)): Promise<DialedRoute> =>
@@ -120,6 +126,52 @@ async function finish({ link }: DialedRoute): Promise<void> {
   await link.closed
 }
 const only = (names: readonly string[], name: string): number => names.filter((one) => one === name).length
+
+const fingerprintOf = ({ certificatePem }: { certificatePem: string }): string =>
+  new X509Certificate(certificatePem).fingerprint256
+
+describe('C4, G1: a TLS session is resumed with the certificate that it began with, and with no other', () => {
+  it('the first tunnel after a swap begins anew, later ones of the same certificate do not', async () => {
+    const { dial, swap, server } = await newGateway()
+    await dial()
+    await waitUntil(() => server.tunnels.length === 2, 'one was dialled ahead')
+    swap()
+    await dial()
+    await waitUntil(() => server.tunnels.length === 4, 'one was dialled ahead with the new certificate')
+    expect(server.handshakes).toEqual(Array(4).fill(ALPN.tunnel))
+    expect(server.seen.map(({ isResumed }) => isResumed)).toEqual([false, true, false, true])
+  })
+
+  it.each([
+    ['tunnels', true],
+    ['connections of their own', false],
+  ])('two that are alive at once share none, with %s', async (_, knowsTunnels) => {
+    const gateway = await newGateway((one) => (one.knowsTunnels = knowsTunnels))
+    const { server, dial } = gateway
+    const one = gateway.certificate
+    const other = gateway.swap()
+    for (const [at, certificate] of [one, other, one, other].entries()) {
+      gateway.certificate = certificate
+      await expectEcho(await dial(), 'hello')
+      // A dial that the next certificate breaks off might have taken a ticket with it, or not.
+      if (knowsTunnels) await waitUntil(() => server.tunnels.length === 2 * (at + 1), 'one was dialled ahead')
+    }
+    for (const certificate of [one, other]) {
+      const ofIt = server.seen.filter((seen) => seen.certificate === fingerprintOf(certificate))
+      // A whole handshake gives two tickets, one that resumed gives none: what is dialled ahead at last finds none.
+      const wanted = knowsTunnels ? [false, true, true, false] : [false, true]
+      expect(ofIt.map(({ isResumed }) => isResumed)).toEqual(wanted)
+    }
+  })
+
+  it('each has one TLS context as long as it trusts the same CAs, and shares it with no other', async () => {
+    const { certificate, cluster, swap } = await newGateway()
+    const context = certificate.contextFor(cluster.caPems)
+    expect(certificate.contextFor(cluster.caPems)).toBe(context)
+    expect(swap().contextFor(cluster.caPems)).not.toBe(context)
+    expect(certificate.contextFor([...cluster.caPems])).not.toBe(context)
+  })
+})
 
 describe('G1: the connections of a gateway', () => {
   it('one after the other use the same tunnels again', async () => {
