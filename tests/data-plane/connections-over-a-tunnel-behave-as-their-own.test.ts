@@ -1,13 +1,20 @@
-// A connection from socket to socket over a tunnel, in frames and raw, behaves as one of its own: at any pace, in all orders of ends,
-// broken off by either side; and ten thousand of them leave nothing (with a TLS connection each: ten-thousand-tls-connections-….test.ts,
-// over TCP: ends-and-resets-pass-through-the-pump.test.ts).
+// A connection from socket to socket over a tunnel behaves as one of its own (in frames, raw, and raw where no handle takes buffers): at
+// any pace, in all orders of ends, broken off by either side; and ten thousand of them leave nothing (with a TLS connection each:
+// ten-thousand-tls-connections-….test.ts, over TCP: ends-and-resets-pass-through-the-pump.test.ts).
 import { once } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { afterEach, describe, expect, it } from 'vitest'
 import { breaksOffAsAReset, goesAtAnyPace, halfClosesInAllOrders } from '../support/path-behaviour.ts'
 import type { Ends } from '../support/pumped-paths.ts'
 import { until } from '../support/run.ts'
-import { connectOver, TunnelPaths, type TunnelKind } from '../support/tunnel-paths.ts'
+import {
+  connectOver,
+  MOVED_BY_A_BYTE,
+  movedByAByte,
+  TUNNEL_KINDS,
+  TunnelPaths,
+  type TunnelKind,
+} from '../support/tunnel-paths.ts'
 
 const TIMEOUT_MS = 240_000
 const paths: TunnelPaths[] = []
@@ -20,7 +27,14 @@ function pathsOf(kind: TunnelKind): TunnelPaths {
   return all
 }
 
-describe.each(['frames', 'raw'] as const)('over a tunnel, in %s', (kind) => {
+describe.each(TUNNEL_KINDS)('over a tunnel: %s', (kind) => {
+  it('G1: it is what its name says before anything is tried on it', async () => {
+    const ends = await pathsOf(kind).connect()
+    const moved = MOVED_BY_A_BYTE[kind]
+    expect(await movedByAByte(ends)).toEqual([moved, moved])
+    expect(ends.isRaw()).toBe(kind !== 'frames')
+  })
+
   it('G1: slow readers and slow writers, in both directions', { timeout: TIMEOUT_MS }, async () => {
     await goesAtAnyPace(pathsOf(kind).connect, 41)
   })

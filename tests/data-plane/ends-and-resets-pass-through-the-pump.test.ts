@@ -2,11 +2,21 @@
 // buffers that are small again after a silence: for every way that the pump can take.
 import { once } from 'node:events'
 import { connect, createServer, Socket, type AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { linkOf } from '../../link/link.ts'
 import { breaksOffAsAReset } from '../support/path-behaviour.ts'
-import { hideHandle, pumpedPath, streamSide, tcpSide, tlsSide, type MakeSide } from '../support/pumped-paths.ts'
+import {
+  hideHandle,
+  pumpedPath,
+  streamSide,
+  tcpSide,
+  tlsSide,
+  unixSide,
+  type MakeSide,
+  type PumpedEnds,
+} from '../support/pumped-paths.ts'
 import { until } from '../support/run.ts'
 
 const ways: Record<string, [MakeSide, MakeSide, 'hidden'?]> = {
@@ -14,6 +24,7 @@ const ways: Record<string, [MakeSide, MakeSide, 'hidden'?]> = {
   'TLS to TCP': [tlsSide('server'), tcpSide],
   'TLS to TLS': [tlsSide('server'), tlsSide('client')],
   'TCP to TCP': [tcpSide, tcpSide],
+  'a Unix socket to TLS': [unixSide, tlsSide('client')],
   'TCP to TLS without the handles': [tcpSide, tlsSide('client'), 'hidden'],
   'TCP to a stream that is no socket': [tcpSide, streamSide],
 }
@@ -59,6 +70,8 @@ describe('an end of one side is a half-close on the other', () => {
 
 describe('what is broken off looks broken off on the other side, never like an end', () => {
   for (const [name, way] of Object.entries(ways)) {
+    // See below.
+    if (way[0] === unixSide) continue
     for (const side of ['near', 'far'] as const) {
       it(`G1: ${name}: in the middle of a transfer, by the ${side} end`, async () => {
         const ends = await pathOf(way)()
@@ -67,6 +80,57 @@ describe('what is broken off looks broken off on the other side, never like an e
       })
     }
   }
+})
+
+describe('a Unix socket knows no reset', () => {
+  const MB = 1_000_000
+
+  /** A client on a Unix socket, a target over TLS, and what the gateway has of either. */
+  async function connectByUnix(): Promise<PumpedEnds & { here: Duplex; there: Duplex }> {
+    let pumped: [Duplex, Duplex] | undefined
+    const ends = await pumpedPath(unixSide, tlsSide('client'), (_, [a, b]) => void (pumped = [a.stream, b.stream]))()
+    return { ...ends, here: pumped![0], there: pumped![1] }
+  }
+  /** What is told of a stream: its end, or the code of its error. */
+  const howItEnds = (stream: Duplex): Promise<string> =>
+    new Promise((resolve) => {
+      stream
+        .once('end', () => resolve('end'))
+        .once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message))
+    })
+
+  it('G1, G18: a client that goes while something waits for it is a reset at the target', async () => {
+    const { far, here, resetNear, pumped } = await connectByUnix()
+    const told = howItEnds(far.resume())
+    far.write(Buffer.alloc(8 * MB))
+    await until(() => here.writableLength > 0, 'as much to wait for the client as the system takes', 30_000)
+    resetNear()
+    expect(await told).toBe('ECONNRESET')
+    expect((await pumped).cause).toBeInstanceOf(Error)
+  })
+
+  it('G1, G18: a client that only reads sees a reset of the target as an end', async () => {
+    const { near, far, resetFar, pumped } = await connectByUnix()
+    const told = howItEnds(near)
+    far.write('the beginning of an answer')
+    await once(near, 'data')
+    resetFar()
+    expect(await told).toBe('end')
+    expect((await pumped).cause).toBeInstanceOf(Error)
+    near.destroy()
+  })
+
+  it('G1, G18: a client that is writing hears of it by an error', async () => {
+    const { near, there, resetFar, pumped } = await connectByUnix()
+    const told = howItEnds(near.resume())
+    near.write(Buffer.alloc(16 * MB))
+    // The system keeps a few MB for a target that does not read; then the client's bytes wait in the gateway.
+    await until(() => there.writableLength > 0, 'as much to wait for the target as the system takes', 30_000)
+    resetFar()
+    // By what the read says, or by what the write says.
+    expect(['ECONNRESET', 'EPIPE']).toContain(await told)
+    expect((await pumped).cause).toBeInstanceOf(Error)
+  })
 })
 
 describe('nothing is left of a connection that is over', () => {

@@ -2,9 +2,13 @@
 // pump are here, each with plain TCP or TLS on either side; others are made by whoever tests them (Path). And the load itself: a
 // pattern of bytes that any loss, doubling or swap breaks, readers and writers that are slow.
 import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { duplexPair, type Duplex } from 'node:stream'
 import { connect as connectTls, createSecureContext, TLSSocket } from 'node:tls'
+import { listenOnUnixSocket } from '../../client/gateways/unix-listener.ts'
 import { linkOf, type Link, type PumpOutcome, type PumpProgress } from '../../link/link.ts'
 import { createTestCa } from './certificates.ts'
 
@@ -56,6 +60,23 @@ export const tcpSide: MakeSide = async () => {
   return { end, reset: () => void end.resetAndDestroy(), link: linkOf(here) }
 }
 
+/** A client of a gateway's Unix socket. There is no RST on one: whoever breaks off just closes. */
+export const unixSide: MakeSide = async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'postern-side-'))
+  try {
+    const path = join(dir, 's')
+    const accepting = Promise.withResolvers<Socket>()
+    const listener = await listenOnUnixSocket(path, accepting.resolve)
+    const end = connect({ path, allowHalfOpen: true })
+    end.on('error', () => undefined)
+    const here = await accepting.promise
+    listener.stop()
+    return { end, reset: () => void end.destroy(), link: linkOf(here) }
+  } finally {
+    await rm(dir, { recursive: true, force: true })
+  }
+}
+
 const ca = createTestCa()
 const { certPem, keyPem } = ca.issueServer()
 const serverContext = createSecureContext({ cert: certPem, key: keyPem, minVersion: 'TLSv1.3' })
@@ -93,7 +114,7 @@ export const streamSide: MakeSide = () => {
 }
 
 /** A link whose handle takes no buffers, as it would be where Node has changed. */
-export function hideHandle({ stream }: Link): void {
+export function hideHandle({ stream }: Pick<Link, 'stream'>): void {
   const handle: unknown = Reflect.get(stream, '_handle')
   if (typeof handle !== 'object' || handle === null) throw new Error('this link has no handle to hide')
   Reflect.set(handle, 'useUserBuffer', undefined)

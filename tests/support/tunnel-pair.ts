@@ -18,6 +18,9 @@ export type TunnelPair = {
   /** The end that dialled. */
   near: Tunnel
   far: Tunnel
+  /** The TLS connection below them, and the TCP connection below that. */
+  nearSocket: tls.TLSSocket
+  farSocket: tls.TLSSocket
   nearTransport: net.Socket
   farTransport: net.Socket
   /** Streams that were opened from the near end, in order. */
@@ -73,7 +76,7 @@ export async function tunnelPair(
   return {
     near: nearEnd,
     far: farEnd,
-    ...{ nearTransport, farTransport, accepted },
+    ...{ nearSocket: near, farSocket: far, nearTransport, farTransport, accepted },
     async open(alpn = 'echo') {
       const at = opened++
       const here = nearEnd.open(alpn)
