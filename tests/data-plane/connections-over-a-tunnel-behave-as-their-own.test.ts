@@ -4,6 +4,7 @@
 import { once } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { afterEach, describe, expect, it } from 'vitest'
+import { LivingTimers } from '../support/living-timers.ts'
 import { breaksOffAsAReset, goesAtAnyPace, halfClosesInAllOrders } from '../support/path-behaviour.ts'
 import type { Ends } from '../support/pumped-paths.ts'
 import { until } from '../support/run.ts'
@@ -68,12 +69,14 @@ describe('nothing is left of connections that are over', () => {
   }
 
   it(
-    'G1, S6: 10,000 connects and closes over four tunnels leave no handle and no stream',
+    'G1, S6: 10,000 connects and closes over four tunnels leave no handle, no stream and no timer',
     { timeout: TIMEOUT_MS },
     async () => {
+      using timers = new LivingTimers()
       const frames = pathsOf('frames')
       const tunnels = await Promise.all(Array.from({ length: 4 }, frames.newTunnel))
       const before = openHandles()
+      const timersBefore = timers.places()
       for (let round = 0; round < 250; round++)
         await Promise.all(
           Array.from({ length: 40 }, async (_, at) => {
@@ -86,6 +89,10 @@ describe('nothing is left of connections that are over', () => {
       await until(() => tunnels.every(({ near, far }) => near.size + far.size === 0), 'the streams to be gone', 30_000)
       expect(tunnels.map(({ near, far }) => near.isOpen && far.isOpen)).toEqual(Array(4).fill(true))
       await until(() => openHandles() <= before, 'the handles to be gone', 30_000)
+      await expect.poll(() => timers.places()).toEqual(timersBefore)
+      await frames.close()
+      await expect.poll(() => timers.places()).toEqual([])
+      expect(['tunnel.ts', 'heartbeat.ts'].every((file) => timers.hasSeen(file))).toBe(true)
     },
   )
 })
