@@ -25,8 +25,8 @@ export async function startWay(port: number): Promise<Way> {
     a.resume()
     b.resume()
   }
-  const server = net.createServer((client) => {
-    const target = net.connect(port, '127.0.0.1')
+  const server = net.createServer({ allowHalfOpen: true }, (client) => {
+    const target = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true })
     const pair: [net.Socket, net.Socket] = [client, target]
     pairs.add(pair)
     if (way.isSilent) silence(pair)

@@ -146,6 +146,8 @@ export type Load = {
   /** After so many bytes the writer, the reader, takes a rest. */
   writerRests?: number
   readerRests?: number
+  /** The writer's second half is not begun before. */
+  halfTime?: Promise<unknown>
   /**
    * Only in phases, so that a gigabyte with slow ends comes to an end: the reader rests in the first `slow` of each `of` bytes, the
    * writer in as many from the middle on; in between both are as fast as they can be, and what lies in buffers drains.
@@ -164,14 +166,19 @@ const isSlow = (at: number, from: number, { slow, of } = { slow: 1, of: 1 }): bo
 /** Writes a load with back-pressure and ends. */
 export async function writeLoad(
   to: Duplex,
-  { bytes, seed, writerRests = Number.POSITIVE_INFINITY, phases }: Load,
+  { bytes, seed, writerRests = Number.POSITIVE_INFINITY, halfTime, phases }: Load,
 ): Promise<void> {
   const block = pattern(seed)
   let rested = 0
+  let isHalf = false
   for (let at = 0, piece = 0; at < bytes; piece++) {
     const size = Math.min(PIECES[piece % PIECES.length]!, bytes - at)
     if (!to.write(block.subarray(at % PERIOD, (at % PERIOD) + size))) await once(to, 'drain')
     at += size
+    if (!isHalf && at >= bytes / 2) {
+      isHalf = true
+      await halfTime
+    }
     if (at - rested < writerRests || !isSlow(at, phases ? phases.of / 2 : 0, phases)) continue
     rested = at
     await rest()

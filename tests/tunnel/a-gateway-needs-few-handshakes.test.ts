@@ -17,6 +17,7 @@ import { ALPN, type Alpn } from '../../shared/names.ts'
 import { createTestCa } from '../support/certificates.ts'
 import { waitUntil } from '../support/client-core.ts'
 import { startWay } from '../support/network-between.ts'
+import { readLoad, writeLoad } from '../support/pumped-paths.ts'
 import { CALM } from '../support/tunnel-pair.ts'
 
 const ca = createTestCa()
@@ -248,6 +249,27 @@ describe('G1: the connections of a gateway', () => {
     await finish(running)
     expect(await Promise.all(old.map(({ closed }) => closed))).toEqual([undefined, undefined])
     await expectEcho(fresh, 'goes on')
+  })
+
+  it('G12: that have left the frames go on whole over a swap', async () => {
+    const { dial, swap, server } = await newGateway()
+    const swapped = Promise.withResolvers<true>()
+    const load = { bytes: 8_000_000, seed: 81, halfTime: swapped.promise }
+    const running = await Promise.all([dial(), dial()])
+    const done = Promise.all(
+      running.map(
+        async ({ link: { stream } }) => (await Promise.all([readLoad(stream, load), writeLoad(stream, load)]))[0],
+      ),
+    )
+    const isRaw = ({ isOpen, size }: Tunnel): boolean => !isOpen && size === 1
+    await waitUntil(() => server.tunnels.filter(isRaw).length === running.length, 'both to be raw')
+    swap()
+    const fresh = await dial()
+    await expectEcho(fresh, 'new')
+    swapped.resolve(true)
+    await expectEcho(fresh, 'beside what is old')
+    expect(await done).toEqual([load.bytes, load.bytes])
+    expect(server.tunnels.filter(isRaw)).toEqual([])
   })
 
   it('have a TLS connection each where the server knows no tunnels, which is asked once in a while', async () => {
