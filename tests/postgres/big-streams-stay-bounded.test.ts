@@ -1,20 +1,36 @@
+// A gigabyte each way through the PostgreSQL engine, to and from a target with and without TLS, between slow ends, and one huge message:
+// every byte arrives, and this process stays small.
 import { spawn } from 'node:child_process'
 import { createHash, type Hash } from 'node:crypto'
 import { once } from 'node:events'
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { useTestPostgres } from '../support/postgres.ts'
 import { APP_PASSWORD, SHOP_SQL, startHarness, type Harness } from './engine-harness.ts'
+import { makeAuthority, type CertificateAuthority } from './target-certificates.ts'
 
 const cluster = useTestPostgres({ initialSql: SHOP_SQL })
+/** To the target without TLS, and over it: another way through the pump. */
 let engine: Harness
+let engineOverTls: Harness
+let authority: CertificateAuthority
 beforeAll(async () => {
-  engine = await startHarness({ address: `127.0.0.1:${cluster.current.port}`, password: APP_PASSWORD })
+  authority = await makeAuthority()
+  await authority.installOn(cluster.current, 'IP:127.0.0.1')
+  const target = { address: `127.0.0.1:${cluster.current.port}`, password: APP_PASSWORD }
+  engine = await startHarness(target)
+  engineOverTls = await startHarness({ ...target, tls: { mode: 'require' } })
 })
-afterAll(() => engine.close())
+afterAll(async () => {
+  await Promise.all([engine.close(), engineOverTls.close()])
+  await authority.remove()
+})
 
 const GIGABYTE = 1 << 30
 const ROWS = 1 << 20
+/** After so many rows a slow writer takes a rest, so that everything on the way runs dry. */
+const WRITER_RESTS_ROWS = 50_000
+const REST_MS = 100
 /** Each row is 1024 bytes with its newline, so that a lost or doubled byte anywhere shows. */
 const ROW_SQL = "lpad(n::text, 1023, 'abcdefghijklmnopqrstuvwxyz')"
 /** What may be on the way in this process: stream buffers of two sockets, and what the collector has not taken yet. */
@@ -37,10 +53,10 @@ function expectedHash(): Hash {
   return hash
 }
 
-it('DB1: a gigabyte comes to a slow reader whole and in bounded memory', { timeout: 300_000 }, async () => {
+it('DB1: a gigabyte comes to a slow reader over TLS whole and in bounded memory', { timeout: 300_000 }, async () => {
   const child = spawn(
     'psql',
-    ['-X', '-At', engine.url(), '-c', `copy (select ${ROW_SQL} from generate_series(1, ${ROWS}) n) to stdout`],
+    ['-X', '-At', engineOverTls.url(), '-c', `copy (select ${ROW_SQL} from generate_series(1, ${ROWS}) n) to stdout`],
     {
       env: { PATH: process.env['PATH'] },
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -66,10 +82,13 @@ it('DB1: a gigabyte comes to a slow reader whole and in bounded memory', { timeo
   expect(memory.grown()).toBeLessThan(MEMORY_BOUND)
 })
 
-it('DB1: a gigabyte goes to a slow target whole and in bounded memory', { timeout: 300_000 }, async () => {
-  // A trigger looks at each row and throws it away, which is what makes the target slow.
-  await cluster.current.sql(
-    `create unlogged table sink(row text); grant all on sink to app;
+it(
+  'DB1: a gigabyte goes from a slow writer to a slow target whole and in bounded memory',
+  { timeout: 300_000 },
+  async () => {
+    // A trigger looks at each row and throws it away, which is what makes the target slow.
+    await cluster.current.sql(
+      `create unlogged table sink(row text); grant all on sink to app;
      create sequence arrived; grant all on sequence arrived to app;
      create function look_at_row() returns trigger language plpgsql as $$
      begin
@@ -79,35 +98,37 @@ it('DB1: a gigabyte goes to a slow target whole and in bounded memory', { timeou
        return null;
      end $$;
      create trigger look before insert on sink for each row execute function look_at_row()`,
-    'shop',
-  )
-  const child = spawn('psql', ['-X', '-At', engine.url(), '-c', 'copy sink from stdin'], {
-    env: { PATH: process.env['PATH'] },
-    stdio: ['pipe', 'ignore', 'pipe'],
-  })
-  let complaint = ''
-  child.stderr.on('data', (data) => (complaint += String(data)))
-  const ended = once(child, 'close')
-  const memory = watchMemory()
-  const pattern = 'abcdefghijklmnopqrstuvwxyz'.repeat(40)
-  for (let n = 1; n <= ROWS; n += 64) {
-    const rows = Array.from({ length: 64 }, (_, index) => {
-      const digits = String(n + index)
-      return `${pattern.slice(0, 1023 - digits.length)}${digits}\n`
+      'shop',
+    )
+    const child = spawn('psql', ['-X', '-At', engine.url(), '-c', 'copy sink from stdin'], {
+      env: { PATH: process.env['PATH'] },
+      stdio: ['pipe', 'ignore', 'pipe'],
     })
-    if (!child.stdin.write(rows.join(''))) await once(child.stdin, 'drain')
-    memory.look()
-  }
-  child.stdin.end()
-  expect([await ended, complaint]).toEqual([[0, null], ''])
-  expect(memory.grown()).toBeLessThan(MEMORY_BOUND)
-  const { rows } = await cluster.current.sql('select last_value::int as n from arrived', 'shop')
-  expect(rows).toEqual([{ n: ROWS }])
-  await engine.settled()
-  expect((await engine.event('statement.copy', ({ direction }) => direction === 'in')).detail).toMatchObject({
-    bytes: GIGABYTE,
-  })
-})
+    let complaint = ''
+    child.stderr.on('data', (data) => (complaint += String(data)))
+    const ended = once(child, 'close')
+    const memory = watchMemory()
+    const pattern = 'abcdefghijklmnopqrstuvwxyz'.repeat(40)
+    for (let n = 1; n <= ROWS; n += 64) {
+      const rows = Array.from({ length: 64 }, (_, index) => {
+        const digits = String(n + index)
+        return `${pattern.slice(0, 1023 - digits.length)}${digits}\n`
+      })
+      if (!child.stdin.write(rows.join(''))) await once(child.stdin, 'drain')
+      if (n % WRITER_RESTS_ROWS < 64) await wait(REST_MS)
+      memory.look()
+    }
+    child.stdin.end()
+    expect([await ended, complaint]).toEqual([[0, null], ''])
+    expect(memory.grown()).toBeLessThan(MEMORY_BOUND)
+    const { rows } = await cluster.current.sql('select last_value::int as n from arrived', 'shop')
+    expect(rows).toEqual([{ n: ROWS }])
+    await engine.settled()
+    expect((await engine.event('statement.copy', ({ direction }) => direction === 'in')).detail).toMatchObject({
+      bytes: GIGABYTE,
+    })
+  },
+)
 
 it('DB1: one message of hundreds of megabytes passes in bounded memory', { timeout: 120_000 }, async () => {
   const memory = watchMemory()
