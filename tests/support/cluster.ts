@@ -32,6 +32,8 @@ export type ClusterOptions = {
 }
 
 export type TestCluster = {
+  /** That of profiles for it, too. */
+  name: string
   directory: string
   address: string
   port: number
@@ -126,6 +128,7 @@ totpSecret: ${BOB.totpSecret}
 
 /** Starts all of it; takes about three seconds. What was started until something failed is ended again. */
 export async function startCluster(options: ClusterOptions = {}): Promise<TestCluster> {
+  const { name = 'test' } = options
   const directory = await mkdtemp(join(tmpdir(), 'postern-cluster-'))
   await using started = new AsyncDisposableStack()
   started.defer(() => rm(directory, { recursive: true, force: true }))
@@ -149,7 +152,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
   const logFile = join(options.serverDir ?? directory, 'server.log')
   await writeFile(
     configFile,
-    `cluster: ${options.name ?? 'test'}\nlisten: ${address}\ndataDir: ${dataDir}\nlog: { level: info, file: ${logFile} }\n${options.settings ?? ''}\n`,
+    `cluster: ${name}\nlisten: ${address}\ndataDir: ${dataDir}\nlog: { level: info, file: ${logFile} }\n${options.settings ?? ''}\n`,
   )
   const init = await run(process.execPath, [SERVER, 'init', '--config', configFile, '--json'])
   if (init.code !== 0) throw new Error(`server init failed: ${init.stderr}`)
@@ -165,6 +168,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
   const knownHomes: string[] = []
 
   const cluster: TestCluster = {
+    name,
     directory,
     address,
     port,

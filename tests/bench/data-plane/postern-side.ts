@@ -136,7 +136,7 @@ export class Ground {
   async startWholeWay(resource: 'service' | 'pgbench', cluster = this.cluster): Promise<RunningWay> {
     const core = await CoreUnderTest.start(this.cluster)
     await core.login(cluster.address, cluster.caFile, ALICE.password)
-    const port = await core.open(cluster === this.cluster ? 'cluster' : 'no-audit', resource)
+    const port = await core.open(cluster.name, resource)
     return { port, pids: [core.pid, cluster.server().child.pid ?? -1], stop: () => core.stop() }
   }
 
@@ -148,6 +148,19 @@ export class Ground {
       await this.#withoutAudit.apply(documents(this.upstream.ports.plain, this.cluster.postgres.port))
     }
     return this.startWholeWay('pgbench', this.#withoutAudit)
+  }
+
+  /** Gateway and access server, each started for this and carrying nothing before; both end with it. */
+  async startFreshWholeWay(): Promise<RunningWay> {
+    const cluster = await startCluster({ name: 'fresh', routeTtl: '8h' })
+    try {
+      await cluster.apply(documents(this.upstream.ports.plain, this.cluster.postgres.port))
+      const way = await this.startWholeWay('service', cluster)
+      return { ...way, stop: () => way.stop().finally(() => cluster.close()) }
+    } catch (error) {
+      await cluster.close()
+      throw error
+    }
   }
 
   async stop(): Promise<void> {

@@ -9,7 +9,7 @@ import { percentileOf } from './statistics.ts'
 export type TaxSizes = {
   rounds: number
   seconds: number
-  /** Of the cells that reconnect: they have a hundredth of the transactions. */
+  /** Of the cells in which one or 8 clients reconnect: they have a hundredth of the transactions. */
   reconnectSeconds: number
   scale: number
   cells: readonly string[]
@@ -20,6 +20,7 @@ export const CELLS = [
   ...['simple', 'prepared'].flatMap((mode) => [1, 8, 64].map((clients) => `${mode}-${clients}`)),
   'reconnect-1',
   'reconnect-8',
+  'reconnect-64',
 ]
 
 export function taxWays(ground: Ground, peers: ReadonlySet<PeerName>): Starters {
@@ -44,15 +45,16 @@ export function taxWays(ground: Ground, peers: ReadonlySet<PeerName>): Starters 
 
 /** @param cell MODE-CLIENTS */
 function measureCell(cell: string, sizes: Pick<TaxSizes, 'seconds' | 'reconnectSeconds'>, directory: string): Measure {
-  const [mode, clients] = cell.split('-') as [PgbenchMode, string]
-  const seconds = mode === 'reconnect' ? sizes.reconnectSeconds : sizes.seconds
+  const [mode, count] = cell.split('-') as [PgbenchMode, string]
+  const clients = Number(count)
+  const seconds = mode === 'reconnect' && clients <= 8 ? sizes.reconnectSeconds : sizes.seconds
   return {
     id: cell,
     run: async (way) => {
       const before = await cpuSecondsOf(way.pids)
       const { tps, latencies, transactions } = await pgbench(way, directory, {
         mode,
-        clients: Number(clients),
+        clients,
         seconds,
       })
       const cpu = (await cpuSecondsOf(way.pids)) - before

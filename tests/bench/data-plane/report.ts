@@ -1,5 +1,5 @@
 // The words and tables of a run: Markdown, which a terminal shows as well as a page does, and the JSON object. Pure.
-import { TABLES, type Row, type Sample, type Table, type TableId, type WayId } from './rows.ts'
+import { isPeer, TABLES, type Row, type Sample, type Table, type TableId, type WayId } from './rows.ts'
 import { figuresOf, type Comparison, type RowFigures, type Spread } from './statistics.ts'
 import { judge, type Verdict } from './targets.ts'
 
@@ -45,7 +45,8 @@ export function toMarkdown(run: Run): string {
   const noise =
     most > 1
       ? `Medians of ${fewest === most ? most : `${fewest} to ${most}`} rounds; in brackets the smallest and largest of the ` +
-        'rounds’ comparisons; noise is how far Postern’s own rounds lie from their median.'
+        'rounds’ comparisons; noise is how far rounds lie from the median of their way: Postern’s, and those of the noisiest peer ' +
+        'that is compared.'
       : 'One round: nothing is known of the noise.'
   const sections = measuredTables(samples).map(([table, figures]) => tableText(table, figures))
   const lists = [
@@ -93,13 +94,14 @@ function tableText(table: Table, figures: readonly RowFigures[]): string {
   const ways = (Object.keys(table.ways) as WayId[]).filter((way) => figures.some((one) => one.ways[way]))
   const head = [
     ...['', 'unit', ...ways.map((way) => table.ways[way] ?? way)],
-    ...['noise', 'Postern / best peer', 'Postern / haproxy'],
+    ...['noise', 'noise, peers', 'Postern / best peer', 'Postern / haproxy'],
   ]
   const rows = figures.map(({ row, ways: values, bestPeer, against }) => [
     row.title,
     row.unit,
     ...ways.map((way) => (values[way] ? values[way].median.toFixed(digitsOf(row)) : '')),
-    noiseText(values.postern),
+    noiseText([values.postern]),
+    noiseText(ways.filter((way) => isPeer(way) && !row.informationOnly?.includes(way)).map((way) => values[way])),
     bestPeer && against[bestPeer] ? `${comparisonText(against[bestPeer])} ${table.ways[bestPeer] ?? bestPeer}` : '',
     against.haproxy ? comparisonText(against.haproxy) : '',
   ])
@@ -113,11 +115,14 @@ function tableText(table: Table, figures: readonly RowFigures[]): string {
   ].join('\n\n')
 }
 
-/** How far the rounds lie from their median at most, in per cent of it. */
-function noiseText(spread: Spread | undefined): string {
-  if (!spread || spread.n < 2 || spread.median === 0) return ''
-  const furthest = Math.max(spread.max - spread.median, spread.median - spread.min)
-  return `±${Math.round((furthest / Math.abs(spread.median)) * 100)} %`
+/** How far the rounds of one of them lie from their median at most, in per cent of it; empty where nothing is known of any. */
+function noiseText(spreads: readonly (Spread | undefined)[]): string {
+  const noises = spreads.flatMap((spread) => {
+    if (!spread || spread.n < 2 || spread.median === 0) return []
+    const furthest = Math.max(spread.max - spread.median, spread.median - spread.min)
+    return [furthest / Math.abs(spread.median)]
+  })
+  return noises.length === 0 ? '' : `±${Math.round(Math.max(...noises) * 100)} %`
 }
 
 const digitsOf = (row: Row): number => row.digits

@@ -79,6 +79,7 @@ const PGBENCH: readonly { id: string; title: string }[] = [
   ),
   { id: 'reconnect-1', title: 'reconnecting, 1 client' },
   { id: 'reconnect-8', title: 'reconnecting, 8 clients' },
+  { id: 'reconnect-64', title: 'reconnecting, 64 clients' },
 ]
 
 /** p99 alone, p99 beside each, and how many times the one alone that is. */

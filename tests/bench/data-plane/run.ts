@@ -28,9 +28,9 @@ const FULL_NEIGHBOURS = { rounds: 3, pings: 10_000, seconds: 2, scale: 5 }
 const QUICK_NEIGHBOURS = { rounds: 1, pings: 4000, seconds: 1, scale: 1 }
 
 const HELP = `npm run bench [-- OPTIONS]
-  everything, three rounds: about 12 minutes on two quiet cores
+  everything, three rounds: about 13 minutes on two quiet cores
   --quick             one short round of the most important figures: about three minutes
-  --json              one JSON object instead of tables
+  --json              one JSON object instead of tables; alone on standard output with npm run -s bench -- --json
   --markdown FILE     also puts the tables into FILE, between its bench marks; not if the machine had more to do before
                       (load above ${QUIET_LOAD}), unless --anyway
   --save FILE         keeps what was measured in FILE after each round, so that nothing is lost if the run is ended

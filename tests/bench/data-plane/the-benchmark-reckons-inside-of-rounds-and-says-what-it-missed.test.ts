@@ -104,17 +104,27 @@ describe('npm run bench: targets', () => {
 })
 
 describe('npm run bench: the report', () => {
-  const samples = samplesOf('gateway', 'up-1', { direct: [900, 900], postern: [130, 90], haproxy: [100, 100] })
+  const samples = samplesOf('gateway', 'up-1', {
+    direct: [900, 900],
+    postern: [130, 90],
+    haproxy: [100, 100],
+    ssh: [50, 60],
+  })
 
   it('shows medians, the ratio with its noise, peers that were left out and what failed', () => {
     const text = toMarkdown(runOf(samples, { leftOut: ['stunnel is not installed'], failures: ['idle, ssh: gone'] }))
     expect(text).toMatch(
-      /^\| upload, 1 connection +\| MB\/s \| 900 +\| 110 +\| 100 +\| ±18 % \| 1\.10 \[0\.90 … 1\.30\] haproxy \|/m,
+      /^\| upload, 1 connection +\| MB\/s \| 900 +\| 110 +\| 100 +\| 55 +\| ±18 % \| ±9 % +\| 1\.10 \[0\.90 … 1\.30\] haproxy \|/m,
     )
     expect(text).toContain('Medians of 2 rounds')
     expect(text).toContain('- stunnel is not installed')
     expect(text).toContain('- idle, ssh: gone')
     expect(text).not.toContain('The proxy tax')
+  })
+
+  it('the noise of peers is that of those which are compared', () => {
+    const connecting = samplesOf('gateway', 'connect-1', { postern: [90, 110], haproxy: [95, 105], ssh: [10, 90] })
+    expect(toMarkdown(runOf(connecting))).toMatch(/^\| new connections, 1 at a time +\|.*\| ±10 % \| ±5 % +\|/m)
   })
 
   it('as JSON it holds every row that was measured and every target', () => {
