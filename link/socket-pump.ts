@@ -14,7 +14,7 @@ import { TLSSocket } from 'node:tls'
 import type { Duplex } from 'node:stream'
 import { offer, seatOf, takeSeat, type Seat } from './read-seat.ts'
 import type { Flow, Tap } from './stream-pump.ts'
-import { noteBulkPiece, noteSmallPiece, turnBytes } from './turns.ts'
+import { turns, type BulkFlow } from './turns.ts'
 
 /** A connection begins with this, and has it again after a silence, in bytes: most carry a few hundred at a time. */
 const FIRST_BYTES = 1024
@@ -98,9 +98,9 @@ class Slot {
   }
 }
 
-class OneWay implements Flow {
-  readonly #from: Socket
-  readonly #to: Socket
+class OneWay implements Flow, BulkFlow {
+  readonly from: Socket
+  readonly to: Socket
   readonly #seat: Seat
   readonly #tap: Tap
   readonly #gatheredBytes: number
@@ -111,8 +111,7 @@ class OneWay implements Flow {
   #free: Slot | undefined
   /** Memory that the handle has the beginning of. */
   #offered: Buffer | undefined
-  #isTurnAwaited = false
-  /** Since the last turn of the event loop, in bytes; and whether that was its share, and the next turn is waited for. */
+  /** Of bulk since the last turn of the event loop, in bytes; and whether that was its share, or others come first. */
   #inTurn = 0
   #isResting = false
   /** What is written waits: reading goes on when it is gone. */
@@ -123,8 +122,8 @@ class OneWay implements Flow {
   #most = 0
 
   constructor(from: Socket, to: Socket, seat: Seat, tap: Tap) {
-    this.#from = from
-    this.#to = to
+    this.from = from
+    this.to = to
     this.#seat = seat
     this.#tap = tap
     // TCP brings all that there is at once.
@@ -133,7 +132,7 @@ class OneWay implements Flow {
   }
 
   begin(): void {
-    const from = this.#from
+    const from = this.from
     if (from.destroyed) return
     if (from.readableEnded) process.nextTick(this.#onEnd)
     else from.once('end', this.#onEnd)
@@ -148,7 +147,7 @@ class OneWay implements Flow {
 
   hold(): void {
     this.#isHeld = true
-    this.#from.pause()
+    this.from.pause()
   }
 
   release(): void {
@@ -163,8 +162,12 @@ class OneWay implements Flow {
     this.#resume()
   }
 
+  #mayRead(): boolean {
+    return !this.#isStopped && !this.#isHeld && !this.#isResting && (!this.to.destroyed || this.#isDropping)
+  }
+
   #resume(): void {
-    if (!this.#isStopped && !this.#isHeld && !this.#isResting) this.#from.resume()
+    if (this.#mayRead()) this.from.resume()
   }
 
   /** `size` bytes were read into the slot. @returns false to stop reading */
@@ -172,13 +175,10 @@ class OneWay implements Flow {
     const slot = this.#slot
     slot.filled += size
     if (slot.isFull) this.#grow(slot.bytes.length * 4)
-    else if (this.#size <= SMALL_BYTES) noteSmallPiece()
-    const isBulk = size >= GATHERED_BYTES
-    if (isBulk) {
-      noteBulkPiece()
+    else if (this.#size <= SMALL_BYTES) turns.noteSmallPiece(this.from)
+    if (size >= GATHERED_BYTES) {
+      turns.noteBulkPiece(this)
       this.#inTurn += size
-      if (!this.#isTurnAwaited) setImmediate(this.#onTurnEnds)
-      this.#isTurnAwaited = true
     }
     if (this.#isStopped || this.#isHeld) {
       if (slot.isFull) this.#flush()
@@ -186,7 +186,7 @@ class OneWay implements Flow {
     }
     if ((slot.isFull || size < this.#gatheredBytes) && !this.#flush()) return false
     // A rest of it that is smaller than what counts as bulk would be read again and again, a few bytes at a time.
-    if (this.#inTurn > turnBytes() - GATHERED_BYTES) this.#isResting = true
+    if (this.#inTurn > turns.bytesFor(this) - GATHERED_BYTES) this.#isResting = true
     return !this.#isResting
   }
 
@@ -201,7 +201,7 @@ class OneWay implements Flow {
     if (bytes.length > SMALL_BYTES) {
       this.#offered = undefined
       // What is left of its share; where that is next to nothing, this is read into in another turn.
-      const share = turnBytes()
+      const share = turns.bytesFor(this)
       const left = share - this.#inTurn
       return bytes.subarray(filled, filled + (left < GATHERED_BYTES ? share : left))
     }
@@ -210,26 +210,40 @@ class OneWay implements Flow {
     return filled === 0 ? bytes : bytes.subarray(filled)
   }
 
-  readonly #onTurnEnds = (): void => {
-    const wasResting = this.#isResting
-    this.#isTurnAwaited = this.#isResting = false
+  /** Beside others a turn is half a bigger buffer, which therefore grows no more. */
+  get isLasting(): boolean {
+    return this.#size > SMALL_BYTES
+  }
+
+  endTurn(): void {
     this.#inTurn = 0
-    if (this.#isStopped || this.#isHeld) return
-    if (!this.#flush()) this.#from.pause()
-    else if (wasResting) this.#from.resume()
+    if (!this.#isStopped && !this.#isHeld && !this.#flush()) this.from.pause()
+  }
+
+  rest(): void {
+    this.#isResting = true
+    this.from.pause()
+  }
+
+  goOn(): boolean {
+    if (this.#isResting) {
+      this.#isResting = false
+      this.#resume()
+    }
+    return this.#mayRead() && !this.from.destroyed
   }
 
   /** Writes what there is. @returns false to stop reading */
   #flush(): boolean {
     const slot = this.#slot
-    if (this.#to.destroyed || this.#isDropping) {
+    if (this.to.destroyed || this.#isDropping) {
       slot.written = slot.filled
       return this.#isDropping
     }
     this.#most = Math.max(this.#most, slot.filled - slot.written)
     if (slot.filled > slot.written) {
       const piece = this.#tap.pass(slot.take())
-      if (piece.length > 0) slot.write(piece, this.#to)
+      if (piece.length > 0) slot.write(piece, this.to)
     }
     this.#isStopped = this.#isTooMuch()
     return !this.#isStopped && !this.#isHeld
@@ -237,7 +251,7 @@ class OneWay implements Flow {
 
   /** Asked after the tap too, which may have ended it. */
   #isTooMuch(): boolean {
-    return !this.#isDropping && this.#to.writableLength >= STOP_BYTES
+    return !this.#isDropping && this.to.writableLength >= STOP_BYTES
   }
 
   #grow(size: number): void {
@@ -267,10 +281,10 @@ class OneWay implements Flow {
     if (this.#isDropping) return
     this.#flush()
     const piece = this.#tap.pass(chunk)
-    if (piece.length > 0) this.#to.write(piece, this.#goOn)
+    if (piece.length > 0) this.to.write(piece, this.#goOn)
     if (!this.#isTooMuch()) return
     this.#isStopped = true
-    this.#from.pause()
+    this.from.pause()
   }
 
   readonly #onEnd = (): void => {
@@ -286,7 +300,7 @@ class OneWay implements Flow {
     this.#size = FIRST_BYTES
     this.#takeSlot()
     this.#offered = this.#slot.bytes
-    offer(this.#seat, this.#from, this.#offered)
+    offer(this.#seat, this.from, this.#offered)
     return true
   }
 }

@@ -1,10 +1,12 @@
 // The plain way of bytes from one stream to another, for whatever is no socket; and what all ways of a pump have in common: the
 // tap that sees the bytes, and the hand on the valve. Called by carry.ts and bare-pump.ts.
 import type { Duplex } from 'node:stream'
-import { noteBulkPiece, noteSmallPiece } from './turns.ts'
+import { turns, type BulkFlow } from './turns.ts'
 
 /** A piece below this is a message of its own more often than the rest of a long one, in bytes. */
 const SMALL_BYTES = 4 * 1024
+/** In one turn of the event loop: so much is a part of more, in bytes. */
+const LASTING_BYTES = 32 * 1024
 
 /** Sees all bytes of one direction on their way. Must not throw. */
 export type Tap = {
@@ -37,15 +39,46 @@ export function carryStreamed(from: Duplex, to: Duplex, tap: Tap): Flow & { stop
   let isDropping = false
   let isFull = false
   let isStopped = false
+  /** Of bulk since the last turn of the event loop, in bytes; and whether others come first. */
+  let inTurn = 0
+  let wasFull = false
+  let isResting = false
   /** Asked after the tap, which may have ended it. */
   const isDropped = (): boolean => isDropping
+  const mayRead = (): boolean => !isHeld && !isFull && !isStopped && !isResting
   const goOn = (): void => {
     // Stopped, it is somebody else's: what flowed then would flow past everybody.
-    if (!isHeld && !isFull && !isStopped) from.resume()
+    if (mayRead()) from.resume()
+  }
+  const bulk: BulkFlow = {
+    from,
+    to,
+    get isLasting() {
+      return wasFull
+    },
+    endTurn() {
+      wasFull = inTurn >= LASTING_BYTES
+      inTurn = 0
+    },
+    rest() {
+      isResting = true
+      if (!isStopped) from.pause()
+    },
+    goOn() {
+      if (isResting) {
+        isResting = false
+        goOn()
+      }
+      return mayRead() && !from.destroyed
+    },
   }
   const onData = (chunk: Buffer): void => {
-    if (chunk.length < SMALL_BYTES) noteSmallPiece()
-    else noteBulkPiece()
+    if (chunk.length < SMALL_BYTES) turns.noteSmallPiece(from)
+    else {
+      turns.noteBulkPiece(bulk)
+      inTurn += chunk.length
+      if (inTurn >= turns.bytesFor(bulk)) bulk.rest()
+    }
     if (isDropping) return
     const piece = tap.pass(chunk)
     if (piece.length === 0 || eager?.sendNow(piece) || to.write(piece) || isDropped()) return

@@ -1,40 +1,144 @@
-// How much a connection that carries bulk may take at one go, so that those beside it wait for that much and no more. The system hands
-// a socket that is full to us 32 times in one turn of the event loop (libuv, uv__read), each time as much as the buffer holds: 8 MiB,
-// which are milliseconds for everybody else. Called by what carries bytes: socket-pump.ts and stream-pump.ts.
-import { giveWay } from './give-way.ts'
+// What bulk may take of this process, so that connections that carry little at a time do not wait for those that carry much. Beside
+// them bulk has short turns of the event loop, and all bulk together a fixed share of its time; the rest stays free. Alone it has
+// everything. One for the process (`turns`), asked by what carries bytes: socket-pump.ts and stream-pump.ts.
+//
+// Why a share, and not only short turns: bulk that is as fast as it can keeps every process on its way busy, the programs at both ends
+// among them, and then a small piece waits for a processor at each of them (docs/benchmarks.md, "Beside heavy neighbours").
+import { giveWay as giveProcessorAway } from './give-way.ts'
 
-/** Where nobody else waits, in bytes: one full buffer of the pump. Measured: as fast as without a limit. */
+/** A turn where nobody else waits, in bytes: one full buffer of the pump. Measured: as fast as without a limit. */
 const ALONE_BYTES = 256 * 1024
-/** Beside connections that carry little at a time, in bytes. Costs bulk a quarter more CPU; measured in pings-beside-bulk.ts. */
-const SHARED_BYTES = 64 * 1024
+/** A turn beside connections that carry little at a time, in bytes: what one of those may find in front of it. */
+const SHARED_BYTES = 32 * 1024
 /** How long a small piece shows that somebody is there who would wait, in ms. */
 const SHARED_FOR_MS = 100
+/** Of the event loop's time, what all bulk together may have beside others. */
+const SHARE = 0.15
+/** What of it may be saved up, in ms: as much is spent at a stretch. */
+const SAVED_MS = 0.1
+/**
+ * What a turn may leave owing, in ms. One that took longer waited for the processor itself; bulk that paid for that too would come to
+ * a stand on a machine that has much else to do.
+ */
+const OWED_MS = 0.5
+/** The shortest wait of a timer, in ms. */
+const TICK_MS = 1
 
-let lastSmallMs = -Infinity
-
-/** Called for each piece of a connection that carries little at a time. */
-export function noteSmallPiece(): void {
-  lastSmallMs = performance.now()
+/** One direction of a connection, as what carries it knows it. */
+export interface BulkFlow {
+  readonly from: object
+  readonly to: object
+  /** Whether it carries more than one long answer: such an answer rests for nobody. Asked at the end of a turn. */
+  readonly isLasting: boolean
+  /** The turn of the event loop is over in which it carried bulk: what was gathered goes out. */
+  endTurn(): void
+  /** Others come first: nothing is read until `goOn`. */
+  rest(): void
+  /** Does nothing where it does not rest. @returns whether it reads now: not if it is over, or waits for something else */
+  goOn(): boolean
 }
 
-/** Whether there are connections that carry little, and would wait for those that carry much. */
-const isSomebodyWaiting = (): boolean => performance.now() - lastSmallMs < SHARED_FOR_MS
+type Ends = Pick<BulkFlow, 'from' | 'to'>
 
-let isEndAwaited = false
+export class Turns {
+  readonly #giveWay: () => void
+  readonly #now: () => number
+  /** The last small piece, and the last one that came from somewhere else. */
+  #last: { from: object | undefined; atMs: number } = { from: undefined, atMs: -Infinity }
+  #other: { from: object | undefined; atMs: number } = { from: undefined, atMs: -Infinity }
+  /** Those that carried bulk in this turn, and when the first of them did. */
+  readonly #inTurn = new Set<BulkFlow>()
+  #turnBeganMs = 0
+  /** Those that wait to go on, in order. */
+  readonly #resting = new Set<BulkFlow>()
+  #timer: NodeJS.Timeout | undefined
+  /** What bulk may take now, in ms; below 0 it owes. */
+  #leftMs = SAVED_MS
+  #leftAtMs = 0
 
-/** Called for each piece of a connection that carries bulk: with the turn that it came in the processor is given away, if somebody waits. */
-export function noteBulkPiece(): void {
-  if (isEndAwaited) return
-  isEndAwaited = true
-  setImmediate(endTurn)
+  /**
+   * @param giveWay gives the processor to whoever waits for it; called after each turn of bulk beside others
+   * @param now the time, in ms
+   */
+  constructor(giveWay: () => void, now = (): number => performance.now()) {
+    this.#giveWay = giveWay
+    this.#now = now
+  }
+
+  /** A piece of a connection that carries little at a time has come. @param from where it came from */
+  noteSmallPiece(from: object): void {
+    const atMs = this.#now()
+    if (this.#last.from !== from) [this.#other, this.#last] = [this.#last, this.#other]
+    this.#last.from = from
+    this.#last.atMs = atMs
+  }
+
+  /** A piece of bulk has come. The flow is told when the turn is over, and whether it has to rest then. */
+  noteBulkPiece(flow: BulkFlow): void {
+    if (this.#inTurn.size === 0) {
+      this.#turnBeganMs = this.#now()
+      setImmediate(this.#endTurn)
+    }
+    this.#inTurn.add(flow)
+  }
+
+  /** What may be read of one connection, and written at once, before others have their turn, in bytes. */
+  bytesFor(flow: Ends): number {
+    return this.#isBeside(flow) ? SHARED_BYTES : ALONE_BYTES
+  }
+
+  /** Whether another connection carries little, and would wait for this one. What is small of its own, there or back, does not count. */
+  #isBeside({ from, to }: Ends): boolean {
+    const [last, other] = [this.#last, this.#other]
+    const sinceMs = this.#now() - SHARED_FOR_MS
+    return (
+      (last.atMs > sinceMs && last.from !== from && last.from !== to) ||
+      (other.atMs > sinceMs && other.from !== from && other.from !== to)
+    )
+  }
+
+  readonly #endTurn = (): void => {
+    const flows = [...this.#inTurn]
+    this.#inTurn.clear()
+    for (const flow of flows) flow.endTurn()
+    let isBesideOthers = false
+    for (const flow of flows) {
+      // To the back of the queue, where there is one.
+      this.#resting.delete(flow)
+      if (flow.isLasting && this.#isBeside(flow)) this.#resting.add(flow)
+      else flow.goOn()
+      isBesideOthers ||= this.#resting.has(flow)
+    }
+    if (!isBesideOthers) return
+    const nowMs = this.#now()
+    this.#refill(nowMs)
+    this.#leftMs = Math.max(this.#leftMs - (nowMs - this.#turnBeganMs), -OWED_MS)
+    this.#giveWay()
+    this.#callNext()
+    for (const flow of flows) if (this.#resting.has(flow)) flow.rest()
+  }
+
+  /** Lets the first that can go on do so, if there is something left for it, and looks again later where others wait. */
+  readonly #callNext = (): void => {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#refill(this.#now())
+    for (const flow of this.#resting) {
+      const isBeside = this.#isBeside(flow)
+      if (isBeside && this.#leftMs <= 0) break
+      this.#resting.delete(flow)
+      // The next one is called when this one's turn is over.
+      if (flow.goOn() && isBeside) break
+    }
+    // One that finds nothing to read has no turn that could end.
+    if (this.#resting.size > 0) this.#timer = setTimeout(this.#callNext, Math.max(TICK_MS, -this.#leftMs / SHARE))
+  }
+
+  #refill(nowMs: number): void {
+    this.#leftMs = Math.min(SAVED_MS, this.#leftMs + (nowMs - this.#leftAtMs) * SHARE)
+    this.#leftAtMs = nowMs
+  }
 }
 
-function endTurn(): void {
-  isEndAwaited = false
-  if (isSomebodyWaiting()) giveWay()
-}
-
-/** What may be read of one connection, and written at once, before others have their turn, in bytes. */
-export function turnBytes(): number {
-  return isSomebodyWaiting() ? SHARED_BYTES : ALONE_BYTES
-}
+/** That of this process. */
+export const turns = new Turns(giveProcessorAway)

@@ -1,101 +1,100 @@
-// What heavy neighbours do to everybody else's round trips, on the whole way gateway → access server → engine → PostgreSQL:
-// p50 and p99 of `select 1` on one connection, alone, beside a COPY in each direction, and beside clients that reconnect all
-// the time. The target (issue 5): beside a busy COPY the p99 stays under 3 × that of the connection alone. The same pings straight
-// to PostgreSQL beside the same load say what the machine's scheduler alone makes of it. Prints ratios of one run. Not part of
-// `npm test`:
+// What heavy neighbours do to everybody else's statements, on the whole way gateway → access server → engine → PostgreSQL: pgbench -S
+// with one client, alone, beside a COPY in each direction, and beside clients that reconnect all the time. The target (issue 5): beside
+// a busy COPY the p99 stays under 3 × that of the statements alone. The same straight to PostgreSQL over TLS, and through a pair of
+// haproxies, says what the machine alone makes of it. As the fourth table of `npm run bench`, with p50 and what the COPY moves as
+// well. Prints a table; judges nothing. Not part of `npm test`:
 //
-//   node_modules/.bin/node tests/bench/pings-beside-heavy-neighbours.ts [--rounds 3] [--seconds 5]
-import { spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
-import { performance } from 'node:perf_hooks'
+//   node_modules/.bin/node tests/bench/pings-beside-heavy-neighbours.ts [--rounds 3] [--seconds 2] [--ways postern,direct,haproxy] [--loads alone,in]
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import pg from 'pg'
-import { startCluster } from '../support/cluster.ts'
+import { besideCopy } from './data-plane/neighbours.ts'
+import { asSuperuser, pgbench, prepareDatabase } from './data-plane/pgbench.ts'
+import { Ground } from './data-plane/postern-side.ts'
+import { taxWays } from './data-plane/proxy-tax.ts'
+import { percentileOf, spreadOf } from './data-plane/statistics.ts'
+import type { RunningWay } from './data-plane/way.ts'
+
+const LOADS = ['alone', 'out', 'in', 'reconnect'] as const
+type Figures = { p50: number; p99: number; ratio: number; copied: number }
+const RECONNECTING = 8
+/** Of the statements, in s: the neighbour is there before and after. */
+const AROUND = 1
 
 const { values } = parseArgs({
-  options: { rounds: { type: 'string', default: '3' }, seconds: { type: 'string', default: '5' } },
+  options: {
+    rounds: { type: 'string', default: '3' },
+    seconds: { type: 'string', default: '2' },
+    ways: { type: 'string', default: 'postern,direct,haproxy' },
+    loads: { type: 'string', default: LOADS.join(',') },
+  },
 })
-const rounds = Number(values.rounds)
-const pingMs = Number(values.seconds) * 1000
-
-/** Of the cluster's own PostgreSQL (tests/support/cluster.ts). */
-const WRITER_PASSWORD = 'target-writer-secret'
-const COPY_OUT = "copy (select repeat('x', 1000) from generate_series(1, 100000000)) to stdout"
-/** Each keeps one connection (or always new ones) busy until it is killed. */
-const NEIGHBOURS: Record<string, (url: string) => string | undefined> = {
-  alone: () => undefined,
-  'COPY out': (url) => `psql -X "${url}" -c "${COPY_OUT}" > /dev/null`,
-  'COPY in': (url) =>
-    `yes "$(head -c 1000 /dev/zero | tr '\\0' x)" | psql -X "${url}" -c "create temp table t (x text)" -c "copy t from stdin"`,
-  '8 clients reconnect': (url) => `pgbench -n -C -c 8 -T 600 -f - "${url}" <<< "select 1;"`,
-}
-
-async function pings(client: pg.Client): Promise<number[]> {
-  const took: number[] = []
-  for (const end = performance.now() + pingMs; performance.now() < end;) {
-    const start = performance.now()
-    await client.query('select 1')
-    took.push(performance.now() - start)
-  }
-  return took.sort((a, b) => a - b)
-}
-
-async function stop(child: ChildProcess): Promise<void> {
-  const ended = once(child, 'close')
-  // Its own process group: the shell and what it started.
-  if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
-  await ended
-}
-
-const at = (sorted: readonly number[], share: number): number => sorted[Math.floor(sorted.length * share)] ?? NaN
-const median = (list: readonly number[]): number =>
-  at(
-    [...list].sort((a, b) => a - b),
-    0.5,
-  )
-
-const cluster = await startCluster()
+const seconds = Number(values.seconds)
+const loads = LOADS.filter((load) => values.loads.split(',').includes(load))
+const signal = new AbortController().signal
+const directory = await mkdtemp(join(tmpdir(), 'postern-neighbours-'))
+const ground = await Ground.start(directory)
+const running = new Map<string, RunningWay>()
 try {
-  const home = await cluster.newHome()
-  await cluster.login(home)
-  const { url } = await cluster.open(home, 'orders', ['--account', 'writer'])
-  const { host, port } = cluster.postgres
-  const ways = {
-    Postern: new pg.Client({ connectionString: url }),
-    direct: new pg.Client({ host, port, user: 'writer', password: WRITER_PASSWORD, database: 'postgres' }),
+  await prepareDatabase(ground, 5)
+  const starters: Record<string, (() => Promise<RunningWay>) | undefined> = taxWays(ground, new Set(['haproxy']))
+  for (const name of values.ways.split(',')) {
+    const start = starters[name]
+    if (!start) throw new Error(`no way is called ${name}; there are ${Object.keys(starters).join(', ')}`)
+    const way = await start()
+    running.set(name, way)
+    // The first seconds of a program that was just started are slow: beside those anything looks good.
+    await pgbench(way, directory, { mode: 'simple', clients: 8, seconds: 2 })
   }
-  for (const client of Object.values(ways)) {
-    await client.connect()
-    await pings(client)
-  }
-  const seen = new Map<string, { p50: number; p99: number; ratio: number }[]>()
-  const alone = new Map<string, number>()
-  for (let round = 0; round < rounds; round++) {
-    for (const [name, commandFor] of Object.entries(NEIGHBOURS)) {
-      const command = commandFor(url)
-      const child =
-        command === undefined ? undefined : spawn('bash', ['-c', command], { detached: true, stdio: 'ignore' })
-      await new Promise((resolve) => setTimeout(resolve, 500))
-      for (const [way, client] of Object.entries(ways)) {
-        const sorted = await pings(client)
-        if (child && child.exitCode !== null) throw new Error(`${name}: the neighbour ended by itself`)
-        const p99 = at(sorted, 0.99)
-        if (command === undefined) alone.set(way, p99)
-        const key = `${name}, ${way}`
-        const ratio = p99 / (alone.get(way) ?? NaN)
-        seen.set(key, [...(seen.get(key) ?? []), { p50: at(sorted, 0.5), p99, ratio }])
+  const seen = new Map<string, Figures[]>()
+  for (let round = 0; round < Number(values.rounds); round++)
+    for (const [name, way] of round % 2 === 0 ? running : [...running].toReversed()) {
+      let alone = NaN
+      for (const load of loads) {
+        const figures = await beside(load, way)
+        if (load === 'alone') alone = figures.p99
+        const key = `${name.padEnd(8)} ${load.padEnd(9)}`
+        seen.set(key, [...(seen.get(key) ?? []), { ...figures, ratio: figures.p99 / alone }])
       }
-      if (child) await stop(child)
     }
-  }
-  for (const [name, list] of seen) {
-    const ratios = list.map(({ ratio }) => ratio)
-    const [p50, p99] = [median(list.map((one) => one.p50)), median(list.map((one) => one.p99))]
+  for (const [key, list] of [...seen].sort(([a], [b]) => a.localeCompare(b))) {
+    const of = (what: keyof Figures) => spreadOf(list.map((one) => one[what]))
+    const [ratio, copied] = [of('ratio'), of('copied').median]
     console.log(
-      `${name.padEnd(28)} p50 ${p50.toFixed(2)} ms  p99 ${p99.toFixed(2)} ms  p99/alone ${median(ratios).toFixed(1)} [${Math.min(...ratios).toFixed(1)}-${Math.max(...ratios).toFixed(1)}]`,
+      `${key} p50 ${of('p50').median.toFixed(0).padStart(6)} µs  p99 ${of('p99').median.toFixed(0).padStart(6)} µs` +
+        `  p99/alone ${ratio.median.toFixed(1).padStart(5)} [${ratio.min.toFixed(1)} … ${ratio.max.toFixed(1)}]` +
+        (copied > 0 ? `  ${copied.toFixed(0)} MB/s beside` : ''),
     )
   }
-  for (const client of Object.values(ways)) await client.end()
 } finally {
-  await cluster.close()
+  for (const way of running.values()) await way.stop()
+  await ground.stop()
+  await rm(directory, { recursive: true, force: true })
+}
+
+async function beside(load: (typeof LOADS)[number], way: RunningWay): Promise<Omit<Figures, 'ratio'>> {
+  const measure = async (): Promise<Omit<Figures, 'ratio'>> => {
+    const [before, from] = [await bytesCopied(), performance.now()]
+    const { latencies } = await pgbench(way, directory, { mode: 'simple', clients: 1, seconds })
+    const copied = ((await bytesCopied()) - before) / 1e3 / (performance.now() - from)
+    return { p50: percentileOf(latencies, 0.5), p99: percentileOf(latencies, 0.99), copied }
+  }
+  if (load === 'alone') return measure()
+  if (load !== 'reconnect') return besideCopy(ground, way, load, signal, measure)
+  // Its log of transactions is a directory of its own.
+  const apart = await mkdtemp(join(directory, 'reconnecting-'))
+  const around = { mode: 'reconnect', clients: RECONNECTING, seconds: seconds + 2 * AROUND } as const
+  const reconnecting = pgbench(way, apart, around)
+  await new Promise((resolve) => setTimeout(resolve, AROUND * 1000))
+  const [figures] = await Promise.all([measure(), reconnecting])
+  return figures
+}
+
+/** What COPY has moved so far: PostgreSQL counts it. */
+async function bytesCopied(): Promise<number> {
+  const [row] = await asSuperuser(ground, [
+    'select coalesce(sum(bytes_processed), 0)::float8 bytes from pg_stat_progress_copy',
+  ])
+  return (row as { bytes: number }).bytes
 }

@@ -4,6 +4,7 @@ import { Socket } from 'node:net'
 import { once } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { readBytes } from '../../link/read-bytes.ts'
+import { turns } from '../../link/turns.ts'
 import {
   exchange,
   hideHandle,
@@ -19,6 +20,8 @@ import {
 } from '../support/pumped-paths.ts'
 
 const MB = 1_000_000
+/** How long there are others beside bulk, in ms. */
+const BESIDE_MS = 150
 
 /** Whether a socket reads into buffers of the pump. */
 const isFast = (socket: unknown): boolean =>
@@ -72,6 +75,21 @@ describe('the pump between two links', () => {
       )
       expect(await slowReaders).toEqual([12 * MB, 12 * MB])
       expect(await slowWriters).toEqual([6 * MB, 6 * MB])
+    })
+
+    it(`G1: ${name}: bulk that rests again and again beside others arrives whole, as soon as they are quiet at full speed`, async () => {
+      const small = {}
+      const note = (): void => turns.noteSmallPiece(small)
+      note()
+      const neighbour = setInterval(note, 20)
+      try {
+        const ends = await path()
+        setTimeout(clearInterval, BESIDE_MS, neighbour)
+        expect(await exchange(ends, load(20 * MB, 9), load(20 * MB, 10))).toEqual([20 * MB, 20 * MB])
+        expect(await ends.pumped).toEqual({ cause: undefined })
+      } finally {
+        clearInterval(neighbour)
+      }
     })
   }
 
