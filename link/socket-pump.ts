@@ -101,6 +101,7 @@ class Slot {
 class OneWay implements Flow, BulkFlow {
   readonly from: Socket
   readonly to: Socket
+  smallAtMs = -Infinity
   readonly #seat: Seat
   readonly #tap: Tap
   readonly #gatheredBytes: number
@@ -175,7 +176,7 @@ class OneWay implements Flow, BulkFlow {
     const slot = this.#slot
     slot.filled += size
     if (slot.isFull) this.#grow(slot.bytes.length * 4)
-    else if (this.#size <= SMALL_BYTES) turns.noteSmallPiece(this.from)
+    else if (this.#size <= SMALL_BYTES) turns.noteSmallPiece(this)
     if (size >= GATHERED_BYTES) {
       turns.noteBulkPiece(this)
       this.#inTurn += size

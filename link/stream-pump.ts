@@ -53,6 +53,7 @@ export function carryStreamed(from: Duplex, to: Duplex, tap: Tap): Flow & { stop
   const bulk: BulkFlow = {
     from,
     to,
+    smallAtMs: -Infinity,
     get isLasting() {
       return wasFull
     },
@@ -73,7 +74,7 @@ export function carryStreamed(from: Duplex, to: Duplex, tap: Tap): Flow & { stop
     },
   }
   const onData = (chunk: Buffer): void => {
-    if (chunk.length < SMALL_BYTES) turns.noteSmallPiece(from)
+    if (chunk.length < SMALL_BYTES) turns.noteSmallPiece(bulk)
     else {
       turns.noteBulkPiece(bulk)
       inTurn += chunk.length

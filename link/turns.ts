@@ -10,8 +10,11 @@ import { giveWay as giveProcessorAway } from './give-way.ts'
 const ALONE_BYTES = 256 * 1024
 /** A turn beside connections that carry little at a time, in bytes: what one of those may find in front of it. */
 const SHARED_BYTES = 32 * 1024
-/** How long a small piece shows that somebody is there who would wait, in ms. */
-const SHARED_FOR_MS = 100
+/**
+ * Small pieces of one direction that come as soon after each other, in ms, are somebody's who waits for each; for as long they show that
+ * he is there. A single one (a question before bulk, the word that it came) shows nothing: what it may wait is a turn.
+ */
+const SHARED_FOR_MS = 50
 /** Of the event loop's time, what all bulk together may have beside others. */
 const SHARE = 0.15
 /** What of it may be saved up, in ms: as much is spent at a stretch. */
@@ -28,6 +31,8 @@ const TICK_MS = 1
 export interface BulkFlow {
   readonly from: object
   readonly to: object
+  /** When it carried a small piece last, in ms; kept for `noteSmallPiece`. */
+  smallAtMs: number
   /** Whether it carries more than one long answer: such an answer rests for nobody. Asked at the end of a turn. */
   readonly isLasting: boolean
   /** The turn of the event loop is over in which it carried bulk: what was gathered goes out. */
@@ -65,11 +70,14 @@ export class Turns {
     this.#now = now
   }
 
-  /** A piece of a connection that carries little at a time has come. @param from where it came from */
-  noteSmallPiece(from: object): void {
+  /** A piece of a connection that carries little at a time has come. */
+  noteSmallPiece(flow: Pick<BulkFlow, 'from' | 'smallAtMs'>): void {
     const atMs = this.#now()
-    if (this.#last.from !== from) [this.#other, this.#last] = [this.#last, this.#other]
-    this.#last.from = from
+    const isOneOfMany = atMs - flow.smallAtMs < SHARED_FOR_MS
+    flow.smallAtMs = atMs
+    if (!isOneOfMany) return
+    if (this.#last.from !== flow.from) [this.#other, this.#last] = [this.#last, this.#other]
+    this.#last.from = flow.from
     this.#last.atMs = atMs
   }
 
@@ -80,6 +88,10 @@ export class Turns {
       setImmediate(this.#endTurn)
     }
     this.#inTurn.add(flow)
+    // It may have asked before, in small pieces; nobody has to wait for it any more.
+    if (flow.isLasting)
+      for (const small of [this.#last, this.#other])
+        if (small.from === flow.from || small.from === flow.to) small.atMs = -Infinity
   }
 
   /** What may be read of one connection, and written at once, before others have their turn, in bytes. */

@@ -78,8 +78,9 @@ describe('the pump between two links', () => {
     })
 
     it(`G1: ${name}: bulk that rests again and again beside others arrives whole, as soon as they are quiet at full speed`, async () => {
-      const small = {}
+      const small = { from: {}, smallAtMs: -Infinity }
       const note = (): void => turns.noteSmallPiece(small)
+      note()
       note()
       const neighbour = setInterval(note, 20)
       try {

@@ -11,6 +11,7 @@ const SLEEP_MS = 0.05
 class Source implements BulkFlow {
   readonly from = {}
   readonly to = {}
+  smallAtMs = -Infinity
   isLasting = true
   turns = 0
   isResting = false
@@ -27,6 +28,9 @@ class Source implements BulkFlow {
   }
 }
 
+/** Carries little at a time. */
+const smallOne = (from: object = {}): Pick<BulkFlow, 'from' | 'smallAtMs'> => ({ from, smallAtMs: -Infinity })
+
 /** An event loop with bulk in it. */
 class Loop {
   nowMs = 1000
@@ -39,7 +43,11 @@ class Loop {
   #timersMs = 0
 
   /** @param small where small pieces come from, in every turn; undefined: there are none */
-  run(forMs: number, sources: Source[], { small, turnMs = TURN_MS }: { small?: object; turnMs?: number } = {}): void {
+  run(
+    forMs: number,
+    sources: Source[],
+    { small, turnMs = TURN_MS }: { small?: Pick<BulkFlow, 'from' | 'smallAtMs'>; turnMs?: number } = {},
+  ): void {
     let readAtMs = this.nowMs
     for (const endMs = this.nowMs + forMs; this.nowMs < endMs;) {
       if (small) this.turns.noteSmallPiece(small)
@@ -76,7 +84,7 @@ describe('G1: bulk', () => {
   it.each([1, 8])(
     'has its share of the loop at most beside one that carries little, and gives the processor away (%i)',
     (count) => {
-      const [loop, small] = [new Loop(), {}]
+      const [loop, small] = [new Loop(), smallOne()]
       const sources = Array.from({ length: count }, () => new Source())
       loop.run(1000, sources, { small })
       const shareOfTime = (turnsOf(sources).reduce((sum, one) => sum + one) * TURN_MS) / 1000
@@ -91,14 +99,14 @@ describe('G1: bulk', () => {
 
   it('does not rest for small pieces of its own, there and back: they are those of its client', () => {
     const [loop, source] = [new Loop(), new Source()]
-    loop.run(50, [source], { small: source.from })
-    loop.run(50, [source], { small: source.to })
+    loop.run(50, [source], { small: smallOne(source.from) })
+    loop.run(50, [source], { small: smallOne(source.to) })
     expect(source.turns).toBeGreaterThan(1990)
     expect(loop.yields).toBe(0)
   })
 
   it('that is no more than one long answer rests for nobody', () => {
-    const [loop, answer, source, small] = [new Loop(), new Source(), new Source(), {}]
+    const [loop, answer, source, small] = [new Loop(), new Source(), new Source(), smallOne()]
     answer.isLasting = false
     loop.run(50, [answer], { small })
     expect(answer.turns).toBeGreaterThan(990)
@@ -108,17 +116,27 @@ describe('G1: bulk', () => {
   })
 
   it('sees another that carries little between small pieces of its own', () => {
-    const [loop, source, small] = [new Loop(), new Source(), {}]
-    loop.turns.noteSmallPiece(small)
-    loop.turns.noteSmallPiece(source.from)
+    const [loop, source, small] = [new Loop(), new Source(), smallOne()]
+    const own = smallOne(source.from)
+    for (const one of [small, own, small, own]) loop.turns.noteSmallPiece(one)
     expect(loop.turns.bytesFor(source)).toBe(32 * 1024)
     loop.nowMs += 200
-    loop.turns.noteSmallPiece(source.from)
+    for (const one of [own, own]) loop.turns.noteSmallPiece(one)
     expect(loop.turns.bytesFor(source)).toBe(256 * 1024)
   })
 
-  it('has everything again a tenth of a second after the last small piece, also if it rested then', () => {
-    const [loop, small] = [new Loop(), {}]
+  it('rests for nobody who says one thing, and for nobody who asked first and is bulk now', () => {
+    const [loop, source, next] = [new Loop(), new Source(), new Source()]
+    loop.turns.noteSmallPiece(smallOne())
+    expect(loop.turns.bytesFor(source)).toBe(256 * 1024)
+    for (let n = 0; n < 3; n++) loop.turns.noteSmallPiece(next)
+    expect(loop.turns.bytesFor(source)).toBe(32 * 1024)
+    loop.turns.noteBulkPiece(next)
+    expect(loop.turns.bytesFor(source)).toBe(256 * 1024)
+  })
+
+  it('has everything again soon after the last small piece, also if it rested then', () => {
+    const [loop, small] = [new Loop(), smallOne()]
     const sources = [new Source(), new Source(), new Source()]
     loop.run(10, sources, { small })
     loop.run(110, sources)
@@ -129,14 +147,14 @@ describe('G1: bulk', () => {
   })
 
   it('rests for milliseconds at most after a turn that waited long for the processor', () => {
-    const [loop, source, small] = [new Loop(), new Source(), {}]
+    const [loop, source, small] = [new Loop(), new Source(), smallOne()]
     loop.run(1000, [source], { small, turnMs: 40 })
     expect(loop.longestRestMs).toBeGreaterThan(1)
     expect(loop.longestRestMs).toBeLessThan(5)
   })
 
   it('that is over while it rests holds nobody up, and leaves no timer', () => {
-    const [loop, small] = [new Loop(), {}]
+    const [loop, small] = [new Loop(), smallOne()]
     const [last, ...others] = Array.from({ length: 50 }, () => new Source())
     loop.run(5, [...others, last!], { small })
     for (const source of others) source.isOver = true
