@@ -121,7 +121,7 @@ it('R5: names from outside do not rewrite the terminal', async () => {
   expect(lines[1]).toContain('\ufffd[2Jreader⏎root')
 })
 
-/** `sessions watch` on a screen of this size, whose core tells of these sessions. */
+/** `sessions watch` on a screen of this size at NOW, whose core tells of these sessions. */
 async function watched(
   sessions: SessionView[],
   columns: number,
@@ -129,6 +129,7 @@ async function watched(
 ): Promise<{ text: string; context: TestContext }> {
   const core = makeFakeCore({ 'sessions.watch': () => ({ profile: 'test' }), 'profile.list': () => ({ profiles: [] }) })
   const context = makeContext([core])
+  context.now = () => new Date(NOW)
   context.terminal.screen = () => ({ columns, rows: 12 })
   const watching = watchSessions(context, { all: true })
   await core.called('sessions.watch')

@@ -1,6 +1,6 @@
 // The browser host's own window for a login (design, "Look"): a page cannot raise itself, so where Postern opened the window, the
 // login comes in a small one of its own. Real Chromium on a display of its own, opened by `postern app`, and real psql.
-import { mkdtemp, readFile, readlink, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, readlink, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -200,6 +200,7 @@ async function picture(page: WatchedPage): Promise<void> {
   const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
   await page.ask(`${axe}; undefined`)
   const folder = process.env['POSTERN_PICTURES']
+  if (folder !== undefined) await mkdir(folder, { recursive: true })
   for (const value of ['light', 'dark']) {
     await page.withMedia({ features: [{ name: 'prefers-color-scheme', value }] }, async (call) => {
       const found = await page.ask('axe.run(document).then((r) => r.violations.map(({ id }) => id).join())')

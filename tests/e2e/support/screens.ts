@@ -330,35 +330,53 @@ async function pretend(page: Page): Promise<void> {
 
 const HOUR_MS = 3_600_000
 
-function noticesOfDays(now: number): Record<string, NoticeView> {
+/** Notices of today, yesterday and the days before, whatever the time of day. */
+function noticesOfDays(nowMs: number): Record<string, NoticeView> {
+  const hoursAgo = (hours: number): Date => new Date(nowMs - hours * HOUR_MS)
+  const daysAgoAt = (days: number, hour: number): Date => {
+    const time = new Date(nowMs)
+    time.setDate(time.getDate() - days)
+    time.setHours(hour, 12, 0, 0)
+    return time
+  }
   const notice = (
     id: string,
     level: NoticeView['level'],
     text: string,
-    hoursAgo: number,
-    more: Partial<NoticeView> = {},
-  ): [string, NoticeView] => {
-    const at = new Date(now - hoursAgo * HOUR_MS).toISOString()
-    return [
-      id,
-      { id, level, text, profile: 'test', gateway: null, count: 1, firstAt: at, lastAt: at, isRead: false, ...more },
-    ]
-  }
+    last: Date,
+    { first = last, ...more }: Partial<NoticeView> & { first?: Date } = {},
+  ): [string, NoticeView] => [
+    id,
+    {
+      ...{ id, level, text, profile: 'test', gateway: null, count: 1, isRead: false },
+      ...{ firstAt: first.toISOString(), lastAt: last.toISOString() },
+      ...more,
+    },
+  ]
   return Object.fromEntries([
-    notice('1', 'error', 'orders as reader was refused: your roles do not allow the account reader any more', 0.1, {
-      count: 14,
-      firstAt: new Date(now - 2 * HOUR_MS).toISOString(),
-    }),
-    notice('2', 'warning', 'nobody logged in to test in time; 3 connections got an error', 0.3),
-    notice('3', 'info', 'the gateway of analytics is back on 127.0.0.1:22830', 26, { isRead: true }),
-    notice('4', 'warning', 'port 21000 of billing is taken by another program (postgres, process 812)', 27, {
-      count: 3,
-      firstAt: new Date(now - 30 * HOUR_MS).toISOString(),
-    }),
-    notice('5', 'warning', 'the login.json of test could not be read and was kept aside as login.json.broken', 76, {
-      profile: null,
-      isRead: true,
-    }),
-    notice('6', 'info', 'Postern was updated', 100, { profile: null, isRead: true }),
+    notice(
+      '1',
+      'error',
+      'orders as reader was refused: your roles do not allow the account reader any more',
+      hoursAgo(0.1),
+      { count: 14, first: hoursAgo(2) },
+    ),
+    notice('2', 'warning', 'nobody logged in to test in time; 3 connections got an error', hoursAgo(0.3)),
+    notice('3', 'info', 'the gateway of analytics is back on 127.0.0.1:22830', daysAgoAt(1, 18), { isRead: true }),
+    notice(
+      '4',
+      'warning',
+      'port 21000 of billing is taken by another program (postgres, process 812)',
+      daysAgoAt(1, 17),
+      { count: 3, first: daysAgoAt(1, 14) },
+    ),
+    notice(
+      '5',
+      'warning',
+      'the login.json of test could not be read and was kept aside as login.json.broken',
+      daysAgoAt(3, 19),
+      { profile: null, isRead: true },
+    ),
+    notice('6', 'info', 'Postern was updated', daysAgoAt(4, 10), { profile: null, isRead: true }),
   ])
 }
