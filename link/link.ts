@@ -129,6 +129,8 @@ async function pumpBetween(
 
 function carryIfOpen(from: Link, to: Link, count: (bytes: number) => void): void {
   if (!from.stream.destroyed) carry(from.stream, to.stream, counting(to.stream, count))
+  // It said all, and heard all, while somebody else read its first bytes.
+  else if (from.stream.readableEnded) to.stream.end()
 }
 
 /**

@@ -63,6 +63,18 @@ describe('G1: a link copies both ways with half-close and back-pressure', () => 
     expect(hasEnded).toBe(false)
   })
 
+  it('G1, G18: one that said and heard all while somebody else read its first bytes is an end on the other, too', async () => {
+    const [left, a] = await socketPair()
+    const [right, b] = await socketPair()
+    const isClosed = once(a, 'close').then(() => undefined)
+    const pumped = linkOf(a).pumpTo(linkOf(b), undefined, isClosed)
+    a.resume()
+    left.resume().end()
+    right.end()
+    expect(await readAll(right)).toBe('')
+    expect(await pumped).toEqual({ cause: undefined })
+  })
+
   it('G1: a reader that stops holds the writer back instead of filling memory', async () => {
     const [left, a] = await socketPair()
     const [right, b] = await socketPair()
