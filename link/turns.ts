@@ -1,9 +1,11 @@
 // What bulk may take of this process, so that connections that carry little at a time do not wait for those that carry much. Beside
-// them bulk has short turns of the event loop, and all bulk together a fixed share of its time; the rest stays free. Alone it has
-// everything. One for the process (`turns`), asked by what carries bytes: socket-pump.ts and stream-pump.ts.
+// them bulk has short turns of the event loop, and all bulk together a share of its time; the rest stays free. Alone it has everything.
+// One for the process (`turns`), asked by what carries bytes: socket-pump.ts and stream-pump.ts.
 //
 // Why a share, and not only short turns: bulk that is as fast as it can keeps every process on its way busy, the programs at both ends
-// among them, and then a small piece waits for a processor at each of them (docs/benchmarks.md, "Beside heavy neighbours").
+// among them, and then a small piece waits for a processor at each of them (docs/benchmarks.md, "Beside heavy neighbours"). A turn
+// wakes those programs, so after each of them the processor is given away; what they take of it then is bulk's too, and where they
+// take much (a database that fills its empty buffer computes for a millisecond) the share is a small one.
 import { giveWay as giveProcessorAway } from './give-way.ts'
 
 /** A turn where nobody else waits, in bytes: one full buffer of the pump. Measured: as fast as without a limit. */
@@ -15,15 +17,20 @@ const SHARED_BYTES = 32 * 1024
  * he is there. A single one (a question before bulk, the word that it came) shows nothing: what it may wait is a turn.
  */
 const SHARED_FOR_MS = 50
-/** Of the event loop's time, what all bulk together may have beside others. */
-const SHARE = 0.15
-/** What of it may be saved up, in ms: as much is spent at a stretch. */
+/** Of the event loop's time, what all bulk together may have beside others where processors are free, ... */
+const MOST_SHARE = 0.15
+/** ... and where others wait for one behind it. */
+const LEAST_SHARE = 0.04
+/** That is so where the processor, given away, is not back for as long, in ms. Each time halves the share. */
+const LONG_AWAY_MS = 0.2
+/** It grows from the least to the most in this time, in ms: many times as long as from one such wait to the next. */
+const GROWN_IN_MS = 1000
+/** What may be saved up, in ms: as much is spent at a stretch. */
 const SAVED_MS = 0.1
-/**
- * What a turn may leave owing, in ms. One that took longer waited for the processor itself; bulk that paid for that too would come to
- * a stand on a machine that has much else to do.
- */
-const OWED_MS = 0.5
+/** What may be owed, in ms. A turn that took longer waited for the processor itself, on a machine that has much else to do; ... */
+const OWED_MS = 1
+/** ... bulk does not come to a stand there either: all of it together has a turn after a rest of this length, in ms. */
+const LONGEST_REST_MS = 5
 /** The shortest wait of a timer, in ms. */
 const TICK_MS = 1
 
@@ -51,12 +58,14 @@ export class Turns {
   /** The last small piece, and the last one that came from somewhere else. */
   #last: { from: object | undefined; atMs: number } = { from: undefined, atMs: -Infinity }
   #other: { from: object | undefined; atMs: number } = { from: undefined, atMs: -Infinity }
-  /** Those that carried bulk in this turn, and when the first of them did. */
+  /** Those that carried bulk in this turn, when the first of them did, and when the last turn beside others was over. */
   readonly #inTurn = new Set<BulkFlow>()
   #turnBeganMs = 0
+  #turnEndedMs = 0
   /** Those that wait to go on, in order. */
   readonly #resting = new Set<BulkFlow>()
   #timer: NodeJS.Timeout | undefined
+  #share = MOST_SHARE
   /** What bulk may take now, in ms; below 0 it owes. */
   #leftMs = SAVED_MS
   #leftAtMs = 0
@@ -88,6 +97,8 @@ export class Turns {
       setImmediate(this.#endTurn)
     }
     this.#inTurn.add(flow)
+    // A small rest of bulk is no question.
+    flow.smallAtMs = -Infinity
     // It may have asked before, in small pieces; nobody has to wait for it any more.
     if (flow.isLasting)
       for (const small of [this.#last, this.#other])
@@ -122,32 +133,48 @@ export class Turns {
       isBesideOthers ||= this.#resting.has(flow)
     }
     if (!isBesideOthers) return
-    const nowMs = this.#now()
-    this.#refill(nowMs)
-    this.#leftMs = Math.max(this.#leftMs - (nowMs - this.#turnBeganMs), -OWED_MS)
-    this.#giveWay()
+    this.#giveAway()
     this.#callNext()
     for (const flow of flows) if (this.#resting.has(flow)) flow.rest()
+  }
+
+  /** Gives the processor away after a turn. How long it is away shows whether others wait for one behind bulk; bulk pays for both. */
+  #giveAway(): void {
+    const givenMs = this.#now()
+    this.#giveWay()
+    const nowMs = this.#now()
+    const grown = ((MOST_SHARE - LEAST_SHARE) * (nowMs - this.#turnEndedMs)) / GROWN_IN_MS
+    this.#turnEndedMs = nowMs
+    this.#share =
+      nowMs - givenMs > LONG_AWAY_MS
+        ? Math.max(LEAST_SHARE, this.#share / 2)
+        : Math.min(MOST_SHARE, this.#share + grown)
+    this.#refill(nowMs)
+    this.#leftMs = Math.max(this.#leftMs - (nowMs - this.#turnBeganMs), -OWED_MS)
   }
 
   /** Lets the first that can go on do so, if there is something left for it, and looks again later where others wait. */
   readonly #callNext = (): void => {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    this.#refill(this.#now())
+    const nowMs = this.#now()
+    this.#refill(nowMs)
+    const mayGoOn = this.#leftMs > 0 || nowMs - this.#turnEndedMs >= LONGEST_REST_MS
     for (const flow of this.#resting) {
       const isBeside = this.#isBeside(flow)
-      if (isBeside && this.#leftMs <= 0) break
+      if (isBeside && !mayGoOn) break
       this.#resting.delete(flow)
       // The next one is called when this one's turn is over.
       if (flow.goOn() && isBeside) break
     }
     // One that finds nothing to read has no turn that could end.
-    if (this.#resting.size > 0) this.#timer = setTimeout(this.#callNext, Math.max(TICK_MS, -this.#leftMs / SHARE))
+    if (this.#resting.size === 0) return
+    const untilPaidMs = -this.#leftMs / this.#share
+    this.#timer = setTimeout(this.#callNext, Math.max(TICK_MS, Math.min(untilPaidMs, LONGEST_REST_MS)))
   }
 
   #refill(nowMs: number): void {
-    this.#leftMs = Math.min(SAVED_MS, this.#leftMs + (nowMs - this.#leftAtMs) * SHARE)
+    this.#leftMs = Math.min(SAVED_MS, this.#leftMs + (nowMs - this.#leftAtMs) * this.#share)
     this.#leftAtMs = nowMs
   }
 }

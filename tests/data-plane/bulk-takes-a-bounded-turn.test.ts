@@ -71,10 +71,17 @@ describe('G1: a connection with all that it can carry waiting', () => {
     expect(await mostInATurn(kind)).toBeLessThanOrEqual(atMost)
   })
 
-  it('is beside one as soon as small pieces of another have passed, and alone again when that was a while ago', async () => {
+  it.each([
+    ['small pieces of another have passed', 0],
+    ['another that had a long answer says small things again', 256 * KIB],
+  ])('is beside one as soon as %s, and alone again when that was a while ago', async (_, answerBytes) => {
     const [asking, near] = await socketLinks()
     const [answering, far] = await socketLinks()
     const pumped = near.pumpTo(far)
+    if (answerBytes > 0) {
+      asking.write(Buffer.alloc(answerBytes))
+      for (let read = 0; read < answerBytes;) read += ((await once(answering, 'data')) as [Buffer])[0].length
+    }
     expect(turns.bytesFor({ from: {}, to: {} })).toBe(256 * KIB)
     for (let n = 0; n < 2; n++) {
       asking.write('x')

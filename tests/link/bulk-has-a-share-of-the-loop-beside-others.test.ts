@@ -35,9 +35,14 @@ const smallOne = (from: object = {}): Pick<BulkFlow, 'from' | 'smallAtMs'> => ({
 class Loop {
   nowMs = 1000
   yields = 0
+  /** What others take of the processor when it is given away, in ms. */
+  awayMs = 0
   longestRestMs = 0
   readonly turns = new Turns(
-    () => (this.yields += 1),
+    () => {
+      this.yields += 1
+      this.nowMs += this.awayMs
+    },
     () => this.nowMs,
   )
   #timersMs = 0
@@ -135,6 +140,15 @@ describe('G1: bulk', () => {
     expect(loop.turns.bytesFor(source)).toBe(256 * 1024)
   })
 
+  it('rests for no other bulk, whose pieces end with small ones', () => {
+    const [loop, source, other] = [new Loop(), new Source(), new Source()]
+    for (let n = 0; n < 3; n++) {
+      loop.turns.noteBulkPiece(other)
+      loop.turns.noteSmallPiece(other)
+    }
+    expect(loop.turns.bytesFor(source)).toBe(256 * 1024)
+  })
+
   it('has everything again soon after the last small piece, also if it rested then', () => {
     const [loop, small] = [new Loop(), smallOne()]
     const sources = [new Source(), new Source(), new Source()]
@@ -146,11 +160,42 @@ describe('G1: bulk', () => {
     for (const [at, source] of sources.entries()) expect(source.turns - before[at]!).toBeGreaterThan(190)
   })
 
-  it('rests for milliseconds at most after a turn that waited long for the processor', () => {
+  it('has a smaller share where others take the processor for long after each turn, and pays for what they take', () => {
     const [loop, source, small] = [new Loop(), new Source(), smallOne()]
-    loop.run(1000, [source], { small, turnMs: 40 })
-    expect(loop.longestRestMs).toBeGreaterThan(1)
-    expect(loop.longestRestMs).toBeLessThan(5)
+    loop.awayMs = 0.3
+    loop.run(1000, [source], { small })
+    const before = source.turns
+    loop.run(1000, [source], { small })
+    const turns = source.turns - before
+    expect((turns * (TURN_MS + loop.awayMs)) / 1000).toBeLessThan(0.08)
+    expect(turns).toBeGreaterThan(100)
+  })
+
+  it('has its larger share again a second after nobody else took the processor for long', () => {
+    const [loop, source, small] = [new Loop(), new Source(), smallOne()]
+    loop.awayMs = 0.3
+    loop.run(100, [source], { small })
+    loop.awayMs = 0
+    const shareOfTime = (): number => {
+      const before = source.turns
+      loop.run(200, [source], { small })
+      return ((source.turns - before) * TURN_MS) / 200
+    }
+    expect(shareOfTime()).toBeLessThan(0.06)
+    loop.run(1000, [source], { small })
+    expect(shareOfTime()).toBeGreaterThan(0.07)
+  })
+
+  it.each([
+    ['a turn that waited long for the processor', { turnMs: 40, awayMs: 0 }],
+    ['a processor that was away for long', { turnMs: TURN_MS, awayMs: 40 }],
+  ])('rests for milliseconds at most after %s', (_, { turnMs, awayMs }) => {
+    const [loop, source, small] = [new Loop(), new Source(), smallOne()]
+    loop.awayMs = awayMs
+    loop.run(1000, [source], { small, turnMs })
+    expect(loop.longestRestMs - awayMs).toBeGreaterThan(1)
+    // Twice the longest rest: a timer counts from the beginning of its turn of the loop, so the first one comes early.
+    expect(loop.longestRestMs - awayMs).toBeLessThan(11)
   })
 
   it('that is over while it rests holds nobody up, and leaves no timer', () => {
