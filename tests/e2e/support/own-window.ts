@@ -71,6 +71,7 @@ const Targets = z.array(
 )
 export type WatchedPage = {
   url: string
+  isOpen: () => Promise<boolean>
   ask: (expression: string) => Promise<unknown>
   call: Devtools
   /** Emulated media hold as long as the connection that asked for them. */
@@ -84,10 +85,11 @@ export const pagesOf = (home: string): Promise<WatchedPage[]> => pagesBelow(join
 async function pagesBelow(profileDir: string): Promise<WatchedPage[]> {
   return (await targetsOf(profileDir))
     .filter((target) => target.type === 'page')
-    .map(({ url, webSocketDebuggerUrl }) => {
+    .map(({ id, url, webSocketDebuggerUrl }) => {
       const call: Devtools = (method, params) => callDevtools(webSocketDebuggerUrl, method, params)
       return {
         url,
+        isOpen: async () => (await targetsOf(profileDir)).some((target) => target.id === id),
         call,
         async withMedia(media, look) {
           const socket = new WebSocket(webSocketDebuggerUrl)
@@ -155,11 +157,16 @@ export async function type(page: WatchedPage, text: string): Promise<void> {
   await page.call('Input.insertText', { text })
 }
 
+/** Presses a key. A window that closes at it may be gone before Chromium says that the key was pressed, or let go. */
 export async function press(page: WatchedPage, key: 'Enter' | 'Escape'): Promise<void> {
   const code = key === 'Enter' ? 13 : 27
   const text = key === 'Enter' ? { text: '\r' } : {}
-  await page.call('Input.dispatchKeyEvent', { type: 'keyDown', key, windowsVirtualKeyCode: code, ...text })
-  await page.call('Input.dispatchKeyEvent', { type: 'keyUp', key, windowsVirtualKeyCode: code }).catch(() => undefined)
+  try {
+    await page.call('Input.dispatchKeyEvent', { type: 'keyDown', key, windowsVirtualKeyCode: code, ...text })
+    await page.call('Input.dispatchKeyEvent', { type: 'keyUp', key, windowsVirtualKeyCode: code })
+  } catch (error) {
+    if (await page.isOpen()) throw error
+  }
 }
 
 async function callDevtools(
@@ -183,7 +190,7 @@ let calls = 0
 function callOn(socket: WebSocket, method: string, params: Record<string, unknown>): Promise<Record<string, unknown>> {
   const id = ++calls
   const { promise, resolve, reject } = Promise.withResolvers<Record<string, unknown>>()
-  const late = setTimeout(() => socket.terminate(), DEADLINE_MS)
+  const late = setTimeout(() => reject(new Error(`the window does not answer ${method}`)), DEADLINE_MS)
   const onClose = (): void => reject(new Error(`the window went away during ${method}`))
   const onMessage = (data: Buffer): void => {
     const answer = JSON.parse(data.toString()) as { id?: number; result?: Record<string, unknown>; error?: unknown }
