@@ -7,7 +7,7 @@ import { app, protocol } from 'electron'
 import { homeAt, homeDirFrom } from '../client/home.ts'
 import { APP_SCHEME } from './app-scheme.ts'
 import { linkAmong, parseDeepLink, type GatewayLink } from './deep-link.ts'
-import { runDesktopApp } from './desktop-app.ts'
+import { runDesktopApp, type DesktopApp } from './desktop-app.ts'
 import { IN_BACKGROUND } from './login-item.ts'
 
 const home = homeAt(homeDirFrom(process.env, homedir()))
@@ -22,18 +22,28 @@ protocol.registerSchemesAsPrivileged([
 if (!app.requestSingleInstanceLock()) {
   app.quit()
 } else {
-  // macOS hands over links by an event, possibly before the app is ready.
-  let early: GatewayLink | undefined
-  let onLink = (link: GatewayLink): void => {
-    early = link
+  let desktop: DesktopApp | undefined
+  /** What was asked for before the app was there, in order. */
+  const early: ((desktop: DesktopApp) => void)[] = []
+  const ask = (what: (desktop: DesktopApp) => void): void => {
+    if (desktop) what(desktop)
+    else early.push(what)
   }
+  const confirm = (link: GatewayLink | undefined): void => {
+    if (link) ask((app) => app.confirmLink(link))
+  }
+  confirm(linkAmong(process.argv))
+  // macOS hands over links by an event, possibly before the app is ready; elsewhere a second start brings them.
   app.on('open-url', (event, url) => {
     event.preventDefault()
-    const link = parseDeepLink(url)
-    if (link) onLink(link)
+    confirm(parseDeepLink(url))
+  })
+  app.on('second-instance', (_event, argv) => {
+    ask((app) => app.show())
+    confirm(linkAmong(argv))
   })
   const started = app.whenReady().then(async () => {
-    const desktop = await runDesktopApp({
+    const running = await runDesktopApp({
       home,
       built: import.meta.dirname,
       env: process.env,
@@ -43,14 +53,8 @@ if (!app.requestSingleInstanceLock()) {
       now: () => performance.now(),
       wallNow: () => Date.now(),
     })
-    onLink = (link) => desktop.confirmLink(link)
-    app.on('second-instance', (_event, argv) => {
-      desktop.show()
-      const link = linkAmong(argv)
-      if (link) desktop.confirmLink(link)
-    })
-    const first = early ?? linkAmong(process.argv)
-    if (first) desktop.confirmLink(first)
+    desktop = running
+    for (const what of early) what(running)
   })
   started.catch((error: unknown) => {
     process.stderr.write(`Postern could not start: ${String(error)}\n`)

@@ -198,7 +198,7 @@ describe('the page gate', () => {
 describe('the built app', () => {
   let desktop: Desktop
   beforeAll(async () => {
-    desktop = await Desktop.start()
+    desktop = await (await Desktop.start()).reachesCore()
   })
   afterAll(async () => {
     await desktop.close()

@@ -89,7 +89,12 @@ export class Desktop {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     })
     const desktop = new Desktop(home, options.home === undefined, cdpPort, child)
-    if (options.window !== false) await desktop.page()
+    try {
+      if (options.window !== false) await desktop.page()
+    } catch (error) {
+      await desktop.close()
+      throw error
+    }
     return desktop
   }
 
@@ -128,8 +133,8 @@ export class Desktop {
         else reject(new Error(message.error))
       }
       this.child.on('message', onMessage)
+      this.child.send({ id, what, with: params }, (error) => error && reject(error))
     })
-    this.child.send({ id, what, with: params })
     const ended = this.ended.then(() => {
       throw new Error(`the app ended while it was asked: ${what}\n${this.#output}`)
     })

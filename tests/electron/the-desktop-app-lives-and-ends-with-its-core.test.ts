@@ -97,7 +97,7 @@ describe('the desktop app', () => {
   })
 
   it('G17: a second start only shows the window of the first one and hands over its link', async () => {
-    const desktop = await start()
+    const desktop = await (await start()).reachesCore()
     await desktop.call('state.subscribe')
     await desktop.ask('windowDo', { verb: 'minimize' })
     const link = 'postern://gateway/demo/orders/app'
@@ -110,7 +110,8 @@ describe('the desktop app', () => {
   })
 
   it('D1: a link at the start waits until the page can ask; anything else on the command line is nothing', async () => {
-    const desktop = await start({ args: ['--flag', 'postern://evil/demo/orders', 'postern://gateway/demo/orders'] })
+    const args = ['--flag', 'postern://evil/demo/orders', 'postern://gateway/demo/orders']
+    const desktop = await (await start({ args })).reachesCore()
     expect(await desktop.events('shell.confirmLink')).toEqual([])
     await desktop.call('state.subscribe')
     await until(async () => (await desktop.events('shell.confirmLink')).length > 0, 'the link')

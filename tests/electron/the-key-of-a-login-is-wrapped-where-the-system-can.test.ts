@@ -29,9 +29,9 @@ describe('the desktop app', () => {
   })
 
   const start = async (keyStore: string): Promise<Desktop> => {
-    const desktop = await (await Desktop.start({ home, env: { FAKE_KEY_STORE: keyStore } })).reachesCore()
+    const desktop = await Desktop.start({ home, env: { FAKE_KEY_STORE: keyStore } })
     open.push(desktop)
-    return desktop
+    return desktop.reachesCore()
   }
   const logIn = async (desktop: Desktop) => {
     await desktop.call('profile.add', { address: server.address, caPin: server.ca.fingerprint })

@@ -51,6 +51,7 @@ it('C8: by keyboard alone: address, paste the fingerprint, trust, and the login 
   ).toEqual(groupsOf(FINGERPRINT))
   const trust = page.getByRole('button', { name: 'Trust and add' })
   expect(await trust.isDisabled()).toBe(true)
+  await page.getByRole('heading', { name: 'Is this the right server?' }).and(page.locator(':focus')).waitFor()
   await page.keyboard.press('Tab')
   await page.keyboard.type(`SHA256:${DIGITS.toUpperCase().replaceAll(/(..)(?!$)/g, '$1:')}`)
   await page.getByText('The same. This is your server.').waitFor()

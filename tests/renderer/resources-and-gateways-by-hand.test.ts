@@ -171,8 +171,18 @@ describe('gateways', () => {
   it('D2: one click copies; the button says so', async () => {
     const { page } = await openPage(under.browser, `${host.url}#/gateways/gw-orders-15432`)
     await page.context().grantPermissions(['clipboard-read', 'clipboard-write'])
-    await page.getByRole('button', { name: 'Copy address' }).click()
-    await page.getByRole('button', { name: 'Copy address' }).getByText('Copied').waitFor()
+    const button = page.getByRole('button', { name: 'Copy address' })
+    // It says so for a moment only, so somebody inside the page looks out for it.
+    const said = await button.evaluateHandle((element) => ({
+      so: new Promise((resolve) => {
+        const look = (): void => {
+          if (element.textContent.includes('Copied')) resolve(true)
+        }
+        new MutationObserver(look).observe(element, { childList: true, characterData: true, subtree: true })
+      }),
+    }))
+    await button.click()
+    expect(await said.evaluate(({ so }) => so)).toBe(true)
     expect(await page.evaluate('navigator.clipboard.readText()')).toBe('127.0.0.1:15432')
     await page.close()
   })

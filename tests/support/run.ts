@@ -24,6 +24,8 @@ export class Kept {
   /** Both, in the order in which they came. */
   output = ''
   private readonly name: string
+  /** It has ended, and all that it printed has been read. */
+  private isOver = false
 
   constructor(command: string, args: readonly string[], { env, cwd, uid, gid }: RunOptions = {}) {
     this.name = [command, ...args].join(' ').slice(0, 200)
@@ -44,12 +46,15 @@ export class Kept {
     })
     // A child that ended before it read its input is told by its exit code.
     this.child.stdin?.on('error', () => undefined)
-    this.ended = once(this.child, 'close').then(([code, signal]) => ({
-      code: code as number | null,
-      signal: signal as NodeJS.Signals | null,
-      stdout: this.stdout,
-      stderr: this.stderr,
-    }))
+    this.ended = once(this.child, 'close').then(([code, signal]) => {
+      this.isOver = true
+      return {
+        code: code as number | null,
+        signal: signal as NodeJS.Signals | null,
+        stdout: this.stdout,
+        stderr: this.stderr,
+      }
+    })
   }
 
   get isRunning(): boolean {
@@ -70,10 +75,10 @@ export class Kept {
       const text = this.output.slice(from)
       const match = pattern.exec(text)
       if (match) return match
-      if (!this.isRunning || Date.now() > deadline) {
-        const why = this.isRunning
-          ? `did not print ${String(pattern)} within ${PATIENCE * timeoutMs} ms`
-          : `ended (${String(this.child.exitCode)}) before it printed ${String(pattern)}`
+      if (this.isOver || Date.now() > deadline) {
+        const why = this.isOver
+          ? `ended (${String(this.child.exitCode)}) before it printed ${String(pattern)}`
+          : `did not print ${String(pattern)} within ${PATIENCE * timeoutMs} ms`
         throw new Error(`${this.name} ${why}\n--- stdout\n${this.stdout}\n--- stderr\n${this.stderr}`)
       }
       await new Promise((resolve) => setTimeout(resolve, 20))

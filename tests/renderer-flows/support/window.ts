@@ -51,6 +51,7 @@ export async function openWindow(
   // As an init script: the content security policy lets no test eval inside the page either.
   await page.addInitScript({ content: axeCore.source })
   await page.goto(host.url)
+  await page.getByRole('banner').waitFor()
   await page.getByText('Connecting to Postern').waitFor({ state: 'hidden' })
   const callsOf = (method: string): unknown[] =>
     host.calls.filter((call) => call.method === method).map((call) => call.params)
