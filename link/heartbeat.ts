@@ -1,6 +1,9 @@
 // Notices a peer that is gone without a word (stopped, asleep, behind a cable that was pulled): asks it regularly and gives up
 // when it does not answer in time (I3). Used by both ends of the control stream; the timers end with it.
 
+/** Looks for the answer before the peer is given up. */
+const LOOKS = 4
+
 export type Heartbeat = {
   /** The peer has answered. */
   answered(): void
@@ -29,7 +32,7 @@ export function startHeartbeat(options: {
   const stop = (): void => {
     isStopped = true
     clearTimeout(next)
-    clearTimeout(patience)
+    clearInterval(patience)
   }
   const wait = (): void => {
     clearTimeout(next)
@@ -41,10 +44,14 @@ export function startHeartbeat(options: {
     wait()
     // Questions that follow do not prolong the patience with the first.
     if (patience === undefined) {
-      patience = setTimeout(() => {
+      let looks = 0
+      // Looks are counted instead of time: after a sleep of this machine or process what the peer said meanwhile is read first.
+      patience = setInterval(() => {
+        looks += 1
+        if (looks < LOOKS) return
         stop()
         onSilent()
-      }, answerWithinMs)
+      }, answerWithinMs / LOOKS)
       patience.unref()
     }
     ask()
@@ -52,7 +59,7 @@ export function startHeartbeat(options: {
   wait()
   return {
     answered() {
-      clearTimeout(patience)
+      clearInterval(patience)
       patience = undefined
     },
     askNow,

@@ -96,12 +96,12 @@ it('G9: the wait is bounded, and the client is told that nobody logged in', asyn
 })
 
 it('G9: a password that is on its way extends the wait', async () => {
-  await prepare({ settings: { loginWait: 2000, loginHardLimit: 60_000 } })
+  await prepare({ settings: { loginWait: 5000, loginHardLimit: 60_000 } })
   test.expire()
   const waiting = psql(gateway)
   const asked = await host.next('login.requested')
   const closedEarly = host
-    .next('login.closed', () => true, 1000)
+    .next('login.closed', () => true, 2000)
     .then(
       () => true,
       () => false,

@@ -97,10 +97,11 @@ it('G6: who is connected is seen with program, bytes and last activity; counters
   expect(connectionsOf(copy)[0]).toMatchObject({ client: 'report generator', state: 'open' })
   const before = connectionsOf(copy)[0]?.bytesIn ?? 0
   client.socket.write(Buffer.alloc(100_000, 'x'))
-  await waitUntil(() => (onlyGateway(copy)?.rateIn ?? 0) > 50_000, 'the rate')
-  const [connection] = connectionsOf(copy)
-  expect(connection?.bytesIn).toBe(before + 100_000)
-  expect(connection?.bytesOut).toBeGreaterThanOrEqual(100_000)
+  // Bytes in a second, seen once a second: how many depends on when they were looked at.
+  await waitUntil(() => (onlyGateway(copy)?.rateIn ?? 0) > 0, 'the rate')
+  const seen = () => connectionsOf(copy)[0]
+  await waitUntil(() => seen()?.bytesIn === before + 100_000 && (seen()?.bytesOut ?? 0) >= 100_000, 'the echo')
+  const connection = seen()
   expect(Date.parse(connection?.lastActiveAt ?? '')).toBeGreaterThan(Date.now() - 60_000)
   expect(onlyGateway(copy)?.roundTripMs).toBeGreaterThan(0)
   client.socket.destroy()
@@ -132,12 +133,12 @@ it('G6: 500 connections make a bounded number of patches, at least 50 ms apart',
 })
 
 it('D3: a login that runs out is seen without any connection, by the clock', async () => {
-  test.server.userTtlMs = 3000
+  test.server.userTtlMs = 8000
   const copy = await Copy.of(host)
   await test.login(host)
   const stateNow = () => copy.state.profiles['test']?.state ?? ''
   await waitUntil(() => ['ready', 'expiring'].includes(stateNow()), 'the login')
-  await waitUntil(() => stateNow() === 'expired', 'the end of the login')
+  await waitUntil(() => stateNow() === 'expired', 'the end of the login', 20_000)
 })
 
 it('G5 G9: a login that is asked for is seen by every window, with its deadline, until somebody answers it', async () => {

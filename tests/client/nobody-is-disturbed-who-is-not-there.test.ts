@@ -141,24 +141,28 @@ it('G5 G14: asking for a login takes over the one that is open, and a connection
 
 it('G14: a certificate of an open gateway is renewed before it ends, without anybody and without a connection', async () => {
   test = await TestCore.start()
-  test.server.routeTtlMs = 4000
+  test.server.routeTtlMs = 15_000
   host = await test.attach({ kind: 'window' })
   await test.login(host)
   gateway = await test.open(host)
   const before = Date.parse(gateway.certificateExpiresAt ?? '')
   const endsNow = async () => Date.parse((await stateNow()).gateways[gateway.id]?.certificateExpiresAt ?? '')
-  await waitUntil(async () => (await endsNow()) > before, 'a later certificate')
+  await waitUntil(async () => (await endsNow()) > before, 'a later certificate', 30_000)
   expect(Date.now()).toBeLessThan(before)
   expect(host.all('login.requested')).toHaveLength(0)
 })
 
 it('G14: a certificate that ends with the login is not asked for again and again', async () => {
   test = await TestCore.start()
-  test.server.routeTtlMs = 2000
-  test.server.userTtlMs = 2000
+  test.server.routeTtlMs = 6000
+  test.server.userTtlMs = 6000
   host = await test.attach({ kind: 'window' })
   await test.login(host)
   gateway = await test.open(host)
-  await waitUntil(async () => (await stateNow()).gateways[gateway.id]?.state === 'needs login', 'the end of the login')
+  await waitUntil(
+    async () => (await stateNow()).gateways[gateway.id]?.state === 'needs login',
+    'the end of the login',
+    20_000,
+  )
   expect(test.server.seen.routes).toHaveLength(1)
 })

@@ -9,6 +9,7 @@ import { z } from 'zod'
 import { encodeQuery } from '../../shared/wire/postgres/frontend-messages.ts'
 import { AppState, ConnectionTest, Diagnostics } from '../../shared/app-state.ts'
 import type { GatewayView } from '../../shared/rpc.ts'
+import { freePort } from '../support/free-port.ts'
 import { psql, RawClient, TestCore, waitUntil, type TestHost } from '../support/client-core.ts'
 
 let test: TestCore
@@ -29,12 +30,6 @@ const Bundle = z.object({
   state: z.object({ gateways: z.record(z.string(), z.unknown()) }),
 })
 const stateNow = async (): Promise<AppState> => AppState.parse((await host.core.call('state.subscribe', {})).state)
-const freePort = async (): Promise<number> => {
-  const server = await listening()
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
 const listening = async (): Promise<Server> => {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')

@@ -94,7 +94,7 @@ allow: [{ resources: [down, stale, plain], accounts: [reader], databases: ['*'] 
   it('S8: a grant that is taken away ends the session at once, psql is told why, and the gateway then says refused', async () => {
     const open = await cluster.open(home, 'orders', ['--account', 'writer'])
     const { keepPsql } = await import('../support/cluster.ts')
-    const busy = keepPsql(open.url, ['-c', 'select 1', '-c', 'select pg_sleep(30)'])
+    const busy = keepPsql(open.url, ['-c', 'select 1', '-c', 'select pg_sleep(600)'])
     await busy.waitFor(/1/)
     await cluster.apply(
       '{ kind: role, name: developer, allow: [{ resources: [orders], accounts: [reader], databases: [postgres, template1] }] }',

@@ -36,7 +36,7 @@ describe('cancel requests', () => {
     const home = await cluster.newHome()
     await cluster.login(home)
     const gateway = await cluster.open(home, 'orders')
-    const busy = keepPsql(gateway.url, ['-c', "select 'running'", '-c', 'select pg_sleep(50)'])
+    const busy = keepPsql(gateway.url, ['-c', "select 'running'", '-c', 'select pg_sleep(600)'])
     await busy.waitFor(/running/)
     await logInBriefly(cluster, home)
     await untilExpired(cluster, home)

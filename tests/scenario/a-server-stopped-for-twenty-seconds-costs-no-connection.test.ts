@@ -64,8 +64,8 @@ it('I3, G4: twenty seconds without the server cost no connection, no gateway, no
   try {
     for (const [at, child] of connected.entries()) child.write(`select 'asked meanwhile ' || ${at};\n`)
     const impatient = psql(gateway.url, ['-c', "select 'early'"])
-    await delay(STOPPED_MS / 2)
-    // In the last ten seconds: within every deadline of theirs.
+    await delay((STOPPED_MS * 3) / 4)
+    // In the last five seconds: within every deadline of theirs.
     late = Array.from({ length: LATE }, (_, at) => begin(gateway.url, `select 'late ' || ${at};\n`))
     login = cluster.postern(held, ['login', '--user', ALICE.name, '--password-stdin'], {
       input: `${ALICE.password}\n`,

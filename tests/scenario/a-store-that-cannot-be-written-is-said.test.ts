@@ -97,7 +97,7 @@ describe('a store that cannot be written', () => {
   })
 
   it('W2: because another process holds it: bytes flow on, a call that was waited with for long enough gets 503', async () => {
-    const holder = new DatabaseSync(join(cluster.directory, 'server', 'postern.sqlite'))
+    const holder = new DatabaseSync(join(cluster.directory, 'server', 'postern.sqlite'), { timeout: 10_000 })
     holder.exec('begin immediate')
     try {
       const login = logIn()

@@ -136,7 +136,8 @@ it('S7, E1: one connection too many is 53300 with the limit, whose role it is an
   await child.waitFor(/still there/)
   child.write('\\q\n')
   await child.ended
-  expect(await psql(reader.url, ['-c', 'select 7'])).toMatchObject({ code: 0, stdout: '7\n' })
+  // As soon as PostgreSQL has closed it, too.
+  await until(async () => (await psql(reader.url, ['-c', 'select 7'])).stdout === '7\n', 'there is room')
   const denied = await cluster.audit(['--event', 'access.denied', '--limit', '1'])
   expect(denied).toMatchObject([{ user: 'alice', resource: 'orders', detail: { code: 'connection_limit' } }])
   await setRole('--connections', 'none')
@@ -162,13 +163,13 @@ it('S7, E1: one session too many is 53300; ending the first lets the second in',
 
 it('S7: a session that is as long as its role allows ends, and its client is told so', async () => {
   await cluster.postern(alice, ['gateway', 'close', writer.id])
-  await setRole('--session-max', '3s')
+  await setRole('--session-max', '10s')
   const child = await connected(reader.url)
   const ends = (): Promise<Record<string, unknown>[]> => cluster.audit(['--event', 'session.end', '--limit', '1'])
   await until(async () => JSON.stringify(await ends()).includes('"expired"'), 'the session ends', 30_000)
   // psql looks at its connection only when it has something to send.
   child.write('select 1;\n')
-  const why = 'its time limit of 3s was reached, set by the role developer (maxSessionDuration)'
+  const why = 'its time limit of 10s was reached, set by the role developer (maxSessionDuration)'
   expect((await child.ended).stderr).toContain(`Postern ended this session: ${why}`)
   expect(await ends()).toMatchObject([{ user: 'alice', detail: { reason: 'expired', why } }])
   // Whoever looks later is told the same.

@@ -9,9 +9,9 @@ import { keepPsql, psql, startCluster, type OpenGateway, type TestCluster } from
 import { until } from '../support/run.ts'
 import { TcpService, writePattern } from '../support/tcp-service.ts'
 
-const IDLE_MS = 5000
-const PIECES = 8
-const PIECE_BYTES = 12_500_000
+const IDLE_MS = 10_000
+const PIECES = 14
+const PIECE_BYTES = 7_200_000
 const PAUSE_MS = 1000
 const PATIENCE_MS = 60_000
 const SEED = 7
@@ -155,7 +155,7 @@ describe.concurrent('an idle limit', () => {
 
     expect(await told).toMatchObject({
       code: '57P01',
-      message: expect.stringMatching(/^Postern ended this session: nothing has moved on it for 5s/) as unknown,
+      message: expect.stringMatching(/^Postern ended this session: nothing has moved on it for 10s/) as unknown,
     })
     for (const session of [idleSession, leftSession])
       await until(async () => (await endsOf(session)).length > 0, 'the session is over', PATIENCE_MS)

@@ -13,9 +13,9 @@ afterAll(async () => {
 it('G5 G9: a password that is typed while the server is away is tried again once it is back, and the held psql prints its rows', async () => {
   const home = await cluster.newHome()
   await cluster.login(home)
-  await logInBriefly(cluster, home)
   const terminal = cluster.terminal(home, ['gateway', 'open', 'orders'])
   const [url] = await terminal.waitFor(/postgresql:\/\/[^\s"']+/)
+  await logInBriefly(cluster, home)
   await untilExpired(cluster, home)
   const held = keepPsql(url, ['-c', 'select count(*) from orders'])
   await terminal.waitFor(/password of alice[^\n]*:/i)

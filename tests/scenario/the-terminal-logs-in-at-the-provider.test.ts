@@ -47,9 +47,9 @@ it('W7, C1: `login --sso` makes the cluster known, prints a link, and signs in w
 it('G2, G5, G10, G13: psql waits, Enter in the terminal, the provider, rows', async () => {
   const home = await cluster.newHome()
   await cluster.login(home)
-  await logInBriefly(cluster, home)
   const terminal = cluster.terminal(home, ['gateway', 'open', 'orders'], { env })
   const [url] = await terminal.waitFor(/postgresql:\/\/[^\s"']+/)
+  await logInBriefly(cluster, home)
   await untilExpired(cluster, home)
   const held = keepPsql(url, ['-c', 'select count(*) from orders'])
   await terminal.waitFor(/Press Enter to log in with Shop ID in the browser/)

@@ -1,7 +1,8 @@
 // Runs a program in a real pseudo-terminal (util-linux `script`) and types into it. Used by the tests of prompts.
 import { spawn, type ChildProcess } from 'node:child_process'
+import { PATIENCE } from '../../support/patience.ts'
 
-const TIMEOUT_MS = 20_000
+const TIMEOUT_MS = PATIENCE * 20_000
 
 export type Pty = {
   /** Everything that the terminal showed so far. */
@@ -27,7 +28,7 @@ export function runInPty(command: string[], env: NodeJS.ProcessEnv = process.env
     text += chunk
     for (const watch of watchers) watch()
   })
-  const exited = new Promise<number>((resolve) => child.once('exit', (code) => resolve(code ?? -1)))
+  const exited = new Promise<number>((resolve) => child.once('close', (code) => resolve(code ?? -1)))
   let seenUpTo = 0
   return {
     child,
