@@ -16,7 +16,7 @@ let postgres: PostgresStore
 let count = 0
 beforeAll(async () => {
   postgres = await startPostgresStore()
-}, 120_000)
+})
 afterAll(() => postgres.stop())
 
 describe.each(['sqlite', 'postgres'] as const)('a change and its record on %s', (dialect) => {
@@ -34,7 +34,7 @@ describe.each(['sqlite', 'postgres'] as const)('a change and its record on %s', 
     db = store.db
     audit = createAuditLog({ db, now: () => new Date(), log, ...writer })
     close = () => store.close()
-  }, 60_000)
+  })
   afterEach(async () => {
     await audit.close()
     await close()

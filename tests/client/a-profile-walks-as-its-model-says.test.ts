@@ -368,7 +368,7 @@ const TOUR: ActName[] = [
   'time is up',
 ]
 
-it('D3: one walk takes a real profile through every step of its table', { timeout: 60_000 }, async () => {
+it('D3: one walk takes a real profile through every step of its table', async () => {
   real = await Real.start()
   const model = fresh()
   await walk.tour(TOUR, model, real)
@@ -381,6 +381,6 @@ it('D3: one walk takes a real profile through every step of its table', { timeou
   expect(coverageOf(PROFILE_MACHINE, real.test.log).missing).toEqual([])
 })
 
-it('D3: wherever chance leads, a real profile shows what is true', { timeout: 120_000 }, async () => {
+it('D3: wherever chance leads, a real profile shows what is true', async () => {
   await walk.wander({ runs: 60, timeLimitMs: 30_000 })
 })

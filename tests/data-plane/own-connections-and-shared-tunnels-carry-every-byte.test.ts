@@ -54,7 +54,7 @@ beforeAll(async () => {
   home = await cluster.newHome()
   await cluster.login(home)
   gatewayPort = (await cluster.open(home, 'bulk')).port
-}, 180_000)
+})
 afterEach(() => {
   for (const socket of open.splice(0)) socket.destroy()
 })

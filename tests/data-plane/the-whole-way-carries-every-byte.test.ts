@@ -33,7 +33,7 @@ beforeAll(async () => {
   gateway = await cluster.open(home, 'bulk')
   const { stdout } = await cluster.postern(home, ['status', '--json'])
   corePid = (JSON.parse(stdout) as { core: { pid: number } }).core.pid
-}, 180_000)
+})
 afterAll(async () => {
   await cluster.close()
   await service.stop()
@@ -59,7 +59,7 @@ describe('the whole way', () => {
     await carriesBulkBothWays(await connect(), GB, 21)
   })
 
-  it('G1: slow readers and slow writers on both ends', { timeout: 120_000 }, async () => {
+  it('G1: slow readers and slow writers on both ends', async () => {
     await goesAtAnyPace(connect, 23)
   })
 

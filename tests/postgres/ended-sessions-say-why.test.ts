@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts'
+import { until } from '../support/run.ts'
 import { APP_PASSWORD, psql, SHOP_SQL, startHarness, type Harness } from './engine-harness.ts'
 
 let cluster: TestPostgres
@@ -11,15 +12,17 @@ afterAll(() => cluster.close())
 const start = (options: Partial<Parameters<typeof startHarness>[0]> = {}) =>
   startHarness({ address: `127.0.0.1:${cluster.port}`, password: APP_PASSWORD, ...options })
 
-async function untilRunning(fragment: string, count: number): Promise<void> {
-  for (let tries = 0; tries < 400; tries++) {
-    const { rows } = await cluster.sql(
-      `select count(*)::int as n from pg_stat_activity where usename = 'app' and state <> 'idle' and query like '%${fragment}%'`,
-    )
-    if ((rows[0] as { n: number }).n === count) return
-  }
-  throw new Error(`"${fragment}" does not run ${count} times`)
-}
+const untilRunning = (fragment: string, count: number): Promise<void> =>
+  until(
+    async () => {
+      const { rows } = await cluster.sql(
+        `select count(*)::int as n from pg_stat_activity where usename = 'app' and state <> 'idle' and query like '%${fragment}%'`,
+      )
+      return (rows[0] as { n: number }).n === count
+    },
+    `"${fragment}" runs ${count} times`,
+    30_000,
+  )
 
 async function closing(engine: Harness, act: (engine: Harness) => Promise<void>): Promise<void> {
   try {

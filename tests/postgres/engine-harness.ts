@@ -79,7 +79,7 @@ export async function startHarness(options: HarnessOptions) {
       reported.push({ code, cause, errorId })
       return errorId
     },
-    dialTimeoutMs: options.dialTimeoutMs ?? 5_000,
+    dialTimeoutMs: options.dialTimeoutMs ?? 30_000,
     ...(options.writeStallMs === undefined ? {} : { writeStallMs: options.writeStallMs }),
     now: () => new Date(),
     random: randomBytes,
@@ -96,7 +96,7 @@ export async function startHarness(options: HarnessOptions) {
     const link = linkOf(socket)
     const log = pino({ level: 'silent' })
     try {
-      const first = await readBytes(socket, 8, AbortSignal.timeout(5_000))
+      const first = await readBytes(socket, 8, AbortSignal.timeout(30_000))
       socket.unshift(first)
       if (classifyFirstBytes(first).kind === 'cancel') {
         await engine.cancel!(link, cancelRoute.current, () => state.isActive, log)

@@ -2,7 +2,8 @@ import { once } from 'node:events'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { CancelKeys } from '../../server/engines/postgres/cancel-keys.ts'
 import { encodeCancelRequest, type BackendKey } from '../../shared/wire/postgres/startup.ts'
-import { useTestPostgres } from '../support/postgres.ts'
+import { holdLock, useTestPostgres } from '../support/postgres.ts'
+import { until } from '../support/run.ts'
 import { randomBytes } from 'node:crypto'
 import { APP_PASSWORD, psql, readAll, SHOP_SQL, startHarness, type Harness } from './engine-harness.ts'
 
@@ -19,16 +20,24 @@ beforeEach(() => {
 })
 
 const SLEEP = 'select pg_sleep(3600)'
+/** Whoever asks for it waits until the test gives it back. */
+const LOCK = 7
+
 /** Looks at the target until this many backends sleep. The target tells nobody, so it is asked again. */
-async function untilSleeping(count: number): Promise<void> {
-  for (let tries = 0; tries < 400; tries++) {
-    const { rows } = await cluster.current.sql(
-      "select count(*)::int as n from pg_stat_activity where usename = 'app' and wait_event = 'PgSleep'",
-    )
-    if ((rows[0] as { n: number }).n === count) return
-  }
-  throw new Error(`there are not ${count} sleeping backends`)
-}
+const untilSleeping = (count: number): Promise<void> => untilWaiting('PgSleep', count)
+
+/** As `untilSleeping`, for what backends wait for (PostgreSQL 18, 27.2.3, wait events). */
+const untilWaiting = (event: string, count: number): Promise<void> =>
+  until(
+    async () => {
+      const { rows } = await cluster.current.sql(
+        `select count(*)::int as n from pg_stat_activity where usename = 'app' and wait_event = '${event}'`,
+      )
+      return (rows[0] as { n: number }).n === count
+    },
+    `${count} backends wait for ${event}`,
+    30_000,
+  )
 
 async function sendCancel(key: BackendKey): Promise<void> {
   const socket = engine.raw()
@@ -41,12 +50,15 @@ async function sendCancel(key: BackendKey): Promise<void> {
 it('DB1: Ctrl-C in psql cancels its own query and no other', async () => {
   const other = engine.client()
   await other.connect()
-  const otherQuery = other.query('select pg_sleep(1.5)')
+  const giveBack = await holdLock(cluster.current, LOCK, 'shop')
+  const otherQuery = other.query('select pg_advisory_lock($1)', [LOCK])
+  await untilWaiting('advisory', 1)
   const { child, done } = psql(engine.url(), ['-c', SLEEP])
-  await untilSleeping(2)
+  await untilSleeping(1)
   child.kill('SIGINT')
   const { stderr } = await done
   expect(stderr).toContain('canceling statement due to user request')
+  await giveBack()
   expect((await otherQuery).rowCount).toBe(1)
   await other.end()
   expect(await engine.event('query.cancel')).toMatchObject({ user: 'alice', session: 'session-1', resource: 'orders' })

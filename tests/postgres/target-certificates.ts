@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { TestPostgres } from '../support/postgres.ts'
+import { until } from '../support/run.ts'
 
 const run = promisify(execFile)
 const KEY_KINDS = { ec: ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'], ed25519: ['-newkey', 'ed25519'] }
@@ -56,14 +57,14 @@ export async function makeAuthority(kind: keyof typeof KEY_KINDS = 'ec'): Promis
 /** The postmaster takes a new certificate up when it gets round to it, so it is asked again. */
 async function untilTlsIsServed(cluster: TestPostgres): Promise<void> {
   const wanted = (await readFile(join(cluster.clusterDir, 'server.crt'), 'utf8')).trim()
-  for (let tries = 0; tries < 100; tries++) {
+  const isServed = async (): Promise<boolean> => {
     const served = run('openssl', ['s_client', '-starttls', 'postgres', '-connect', `127.0.0.1:${cluster.port}`], {
       timeout: 10_000,
     })
     // Its input has no end otherwise, and it would stay connected.
     served.child.stdin?.end()
     const { stdout } = await served.catch(() => ({ stdout: '' }))
-    if (stdout.includes(wanted)) return
+    return stdout.includes(wanted)
   }
-  throw new Error('the target does not serve its new certificate')
+  await until(isServed, 'the target serves its new certificate', 30_000)
 }

@@ -12,7 +12,7 @@ import { appState, gateway, profile, respond } from './fixture-state.ts'
 let under: RendererUnderTest
 beforeAll(async () => {
   under = await openRenderer()
-}, 120_000)
+})
 afterAll(() => under.close())
 
 type Stage = { page: Page; host: FixtureHost; complaints: string[]; close: () => Promise<void> }

@@ -11,7 +11,7 @@ import { ask, preambleOf, startSpokenToServer, type SpokenToServer } from './sup
 let here: SpokenToServer
 beforeAll(async () => {
   here = await startSpokenToServer()
-}, 60_000)
+})
 afterAll(() => here.server.close())
 
 it('C7, C4: what is connected goes on, new handshakes get the new one, on every name, and no session is resumed', async () => {

@@ -11,7 +11,7 @@ import { ask, preambleOf, startSpokenToServer, type SpokenToServer } from './sup
 let here: SpokenToServer
 beforeAll(async () => {
   here = await startSpokenToServer()
-}, 60_000)
+})
 afterAll(() => here.server.close())
 
 describe('ALPN names and certificates', () => {

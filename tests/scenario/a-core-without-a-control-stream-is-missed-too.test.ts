@@ -34,7 +34,7 @@ beforeAll(async () => {
     bob: await cluster.open(bob, 'orders', ['--detach']),
   }
   await until(() => isLive(bob), 'bob has his', PATIENCE_MS)
-}, 120_000)
+})
 afterAll(async () => {
   if (stopped !== 0) process.kill(stopped, 'SIGCONT')
   await Promise.all(psqls.map((child) => child.stop('SIGKILL')))
@@ -64,39 +64,31 @@ async function begin(url: string): Promise<Kept> {
   return child
 }
 
-it(
-  'I3: one that has no stream is asked over its tunnel, and inactive when that is silent',
-  { timeout: 120_000 },
-  async () => {
-    await begin(gateways.alice.url)
-    const { live, pid } = await status(alice)
-    expect(live, 'a stream').toBe(false)
-    expect(await sessionOf('alice')).toMatchObject({ state: 'active', inactiveSince: null, connections: 1 })
+it('I3: one that has no stream is asked over its tunnel, and inactive when that is silent', async () => {
+  await begin(gateways.alice.url)
+  const { live, pid } = await status(alice)
+  expect(live, 'a stream').toBe(false)
+  expect(await sessionOf('alice')).toMatchObject({ state: 'active', inactiveSince: null, connections: 1 })
 
-    stopped = pid
-    const stoppedAt = Date.now()
-    process.kill(pid, 'SIGSTOP')
-    try {
-      await until(
-        async () => (await sessionOf('alice'))?.inactiveSince !== null,
-        'its session is inactive',
-        PATIENCE_MS,
-      )
-    } finally {
-      process.kill(pid, 'SIGCONT')
-      stopped = 0
-    }
-    const session = await sessionOf('alice')
-    // Its tunnel is given up with what was in it; the session lives on (S2).
-    expect(session).toMatchObject({ state: 'active', endReason: null })
-    expect(Math.abs(Date.parse(session?.inactiveSince ?? '') - stoppedAt)).toBeLessThan(PATIENCE_MS)
-    expect(await isLive(alice)).toBe(false)
-    expect((await psql(gateways.alice.url, ['-c', "select 'new'"])).stdout).toBe('new\n')
-    expect(await sessionOf('alice')).toMatchObject({ id: session?.id, inactiveSince: null })
-  },
-)
+  stopped = pid
+  const stoppedAt = Date.now()
+  process.kill(pid, 'SIGSTOP')
+  try {
+    await until(async () => (await sessionOf('alice'))?.inactiveSince !== null, 'its session is inactive', PATIENCE_MS)
+  } finally {
+    process.kill(pid, 'SIGCONT')
+    stopped = 0
+  }
+  const session = await sessionOf('alice')
+  // Its tunnel is given up with what was in it; the session lives on (S2).
+  expect(session).toMatchObject({ state: 'active', endReason: null })
+  expect(Math.abs(Date.parse(session?.inactiveSince ?? '') - stoppedAt)).toBeLessThan(PATIENCE_MS)
+  expect(await isLive(alice)).toBe(false)
+  expect((await psql(gateways.alice.url, ['-c', "select 'new'"])).stdout).toBe('new\n')
+  expect(await sessionOf('alice')).toMatchObject({ id: session?.id, inactiveSince: null })
+})
 
-it('I3: one that was killed is missed, and there again when it was started again', { timeout: 120_000 }, async () => {
+it('I3: one that was killed is missed, and there again when it was started again', async () => {
   await begin(gateways.bob.url)
   const before = await sessionOf('bob')
   expect(before).toMatchObject({ state: 'active', inactiveSince: null })

@@ -54,7 +54,7 @@ beforeAll(async () => {
   started.defer(() => connected.stop('SIGKILL').then(() => undefined))
   connected.write("begin; select 'connected';\n")
   await connected.waitFor(/connected/, { timeoutMs: PATIENCE_MS })
-}, 120_000)
+})
 afterAll(() => started.disposeAsync())
 
 const filler = (): string => join(mount ?? '', 'filler')
@@ -80,51 +80,47 @@ const readiness = async (): Promise<Readiness> => {
   return { status: answer.status, text: await answer.text() }
 }
 
-it(
-  'W2, S9, E1, R5: 503, refusals and readiness say that it is full, nobody is cut off, and room mends it all',
-  { timeout: 180_000 },
-  async (context) => {
-    context.skip(whyNot !== undefined, whyNot)
-    const unused = await cluster.open(home, 'orders', ['--account', 'writer'])
-    const { pid } = cluster.server().child
-    await fill()
-    connected.write("select 'while it was ' || 'full';\n")
-    await connected.waitFor(/while it was full/, { timeoutMs: PATIENCE_MS })
-    await until(async () => (await readiness()).text.includes('audit_not_writable'), 'the log waits', PATIENCE_MS)
-    const { status, text } = await readiness()
-    expect(status).toBe(503)
-    expect(text).toContain('the access server lets nobody in: its store is full')
-    expect(text).toContain('the store refuses the audit log (its store is full)')
+it('W2, S9, E1, R5: 503, refusals and readiness say that it is full, nobody is cut off, and room mends it all', async (context) => {
+  context.skip(whyNot !== undefined, whyNot)
+  const unused = await cluster.open(home, 'orders', ['--account', 'writer'])
+  const { pid } = cluster.server().child
+  await fill()
+  connected.write("select 'while it was ' || 'full';\n")
+  await connected.waitFor(/while it was full/, { timeoutMs: PATIENCE_MS })
+  await until(async () => (await readiness()).text.includes('audit_not_writable'), 'the log waits', PATIENCE_MS)
+  const { status, text } = await readiness()
+  expect(status).toBe(503)
+  expect(text).toContain('the access server lets nobody in: its store is full')
+  expect(text).toContain('the store refuses the audit log (its store is full)')
 
-    // The connection of a session that lives needs nothing of the store; a session that begins does.
-    expect((await psql(used.url, ['-c', "select 'another'"])).stdout).toBe('another\n')
-    const refused = await psql(unused.url, ['-c', 'select 1'])
-    expect(refused.stderr).toMatch(/FATAL: .*its store is full; its administrator finds error [0-9a-f]{8} in its log/)
-    const stranger = await cluster.newHome()
-    await expect(cluster.login(stranger)).rejects.toThrow(/its store is full; .*error [0-9a-f]{8}/)
-    // Much that has to wait: more than the log takes in one batch.
-    for (let at = 0; at < 300; at++) connected.write(`select 'waits ' || ${at};\n`)
-    await connected.waitFor(/waits 299/, { timeoutMs: PATIENCE_MS })
-    expect(cluster.server().child, 'the same process').toMatchObject({ pid, exitCode: null })
+  // The connection of a session that lives needs nothing of the store; a session that begins does.
+  expect((await psql(used.url, ['-c', "select 'another'"])).stdout).toBe('another\n')
+  const refused = await psql(unused.url, ['-c', 'select 1'])
+  expect(refused.stderr).toMatch(/FATAL: .*its store is full; its administrator finds error [0-9a-f]{8} in its log/)
+  const stranger = await cluster.newHome()
+  await expect(cluster.login(stranger)).rejects.toThrow(/its store is full; .*error [0-9a-f]{8}/)
+  // Much that has to wait: more than the log takes in one batch.
+  for (let at = 0; at < 300; at++) connected.write(`select 'waits ' || ${at};\n`)
+  await connected.waitFor(/waits 299/, { timeoutMs: PATIENCE_MS })
+  expect(cluster.server().child, 'the same process').toMatchObject({ pid, exitCode: null })
 
-    await rm(filler())
-    await until(async () => (await readiness()).status === 200, 'the server is ready', PATIENCE_MS)
-    connected.write("commit; select 'after ' || 'that';\n")
-    await connected.waitFor(/after that/, { timeoutMs: PATIENCE_MS })
-    expect((await psql(unused.url, ['-c', "select 'let in'"])).stdout).toBe('let in\n')
-    await cluster.login(stranger)
-    const told = JSON.stringify(await cluster.audit(['--event', 'statement.query', '--limit', '1000']))
-    expect(told).toContain("while it was ' || 'full")
-    for (const at of [0, 150, 299]) expect(told).toContain(`'waits ' || ${at};`)
-    // What SQLite makes of its file, and that the server's own log took lines again.
-    const database = new DatabaseSync(join(mount ?? '', 'postern.sqlite'), { readOnly: true })
-    expect(database.prepare('pragma integrity_check').get()).toEqual({ integrity_check: 'ok' })
-    database.close()
-    const errorId = /error ([0-9a-f]{8})/.exec(refused.stderr)?.[1] ?? 'none'
-    await until(
-      async () => (await readFile(join(mount ?? '', 'server.log'), 'utf8')).includes(errorId),
-      'the log has the error',
-      PATIENCE_MS,
-    )
-  },
-)
+  await rm(filler())
+  await until(async () => (await readiness()).status === 200, 'the server is ready', PATIENCE_MS)
+  connected.write("commit; select 'after ' || 'that';\n")
+  await connected.waitFor(/after that/, { timeoutMs: PATIENCE_MS })
+  expect((await psql(unused.url, ['-c', "select 'let in'"])).stdout).toBe('let in\n')
+  await cluster.login(stranger)
+  const told = JSON.stringify(await cluster.audit(['--event', 'statement.query', '--limit', '1000']))
+  expect(told).toContain("while it was ' || 'full")
+  for (const at of [0, 150, 299]) expect(told).toContain(`'waits ' || ${at};`)
+  // What SQLite makes of its file, and that the server's own log took lines again.
+  const database = new DatabaseSync(join(mount ?? '', 'postern.sqlite'), { readOnly: true })
+  expect(database.prepare('pragma integrity_check').get()).toEqual({ integrity_check: 'ok' })
+  database.close()
+  const errorId = /error ([0-9a-f]{8})/.exec(refused.stderr)?.[1] ?? 'none'
+  await until(
+    async () => (await readFile(join(mount ?? '', 'server.log'), 'utf8')).includes(errorId),
+    'the log has the error',
+    PATIENCE_MS,
+  )
+})

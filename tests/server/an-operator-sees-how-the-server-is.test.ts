@@ -7,8 +7,12 @@ import { createMetrics } from '../../server/operations/metrics.ts'
 import { CATALOGUE_METRICS } from '../../server/operations/metric-texts.ts'
 import { openOperationsPort } from '../../server/operations/operations-port.ts'
 import { ALICE, keepPsql, psql, startCluster, type OpenGateway, type TestCluster } from '../support/cluster.ts'
+import { holdLock } from '../support/postgres.ts'
 import { until } from '../support/run.ts'
 import { freshStore } from '../support/store.ts'
+
+/** Whoever asks for it waits until the test gives it back. */
+const LOCK = 7
 
 type Answer = { status: number; text: string; body: { status?: string; reasons?: { code: string }[] } }
 
@@ -110,7 +114,8 @@ describe('a running server', () => {
   })
 
   it('S9: after SIGTERM it is not ready, lets what runs finish, and ends by itself with exit code 0', async () => {
-    const running = psql(gateway.url, ['-c', "select 'finished' from pg_sleep(3)"])
+    const giveBack = await holdLock(cluster.postgres, LOCK, 'postgres')
+    const running = psql(gateway.url, ['-c', `select 'finished' from pg_advisory_lock(${LOCK})`])
     const metric = async () => samplesOf((await ask('/metrics')).text).get('postern_connections{protocol="postgres"}')
     await until(async () => ((await metric()) ?? 0) > 0, 'psql is connected', 20_000)
     const server = cluster.server()
@@ -119,6 +124,7 @@ describe('a running server', () => {
     await until(async () => (await askAt(address, '/readiness')).status === 503, 'it is not ready', 20_000)
     expect((await askAt(address, '/readiness')).body.reasons).toMatchObject([{ code: 'draining' }])
     expect((await askAt(address, '/liveness')).status).toBe(200)
+    await giveBack()
     expect((await running).stdout.trim()).toBe('finished')
     expect((await server.ended).code).toBe(0)
     await cluster.startServer()

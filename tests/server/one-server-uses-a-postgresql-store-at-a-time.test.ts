@@ -27,12 +27,12 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true })
 })
 
-/** Ends the connections that hold a store as a break of the network would. */
+/** Ends the connections that hold a store as a break of the network would; resolves when they are gone. */
 async function cutHolders(url: string): Promise<number> {
   const client = new pg.Client({ connectionString: url })
   await client.connect()
   const { rowCount } = await client.query(
-    `select pg_terminate_backend(pid) from pg_locks join pg_stat_activity using (pid)
+    `select pg_terminate_backend(pid, 30000) from pg_locks join pg_stat_activity using (pid)
      where locktype = 'advisory' and granted and datname = current_database()`,
   )
   await client.end()

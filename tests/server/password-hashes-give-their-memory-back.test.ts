@@ -18,7 +18,7 @@ const PROGRAM = `
   process.stdout.write(JSON.stringify({ isGivenBack: await giveBigMemoryBack(), isRight: await isPassword('first', hash), grownMiB }))
 `
 
-it('what hashing a password needs goes back to the system when it is done', { timeout: 60_000 }, async ({ skip }) => {
+it('what hashing a password needs goes back to the system when it is done', async ({ skip }) => {
   const done = await run(process.execPath, ['--input-type=module', '-e', PROGRAM], { timeoutMs: 50_000 })
   expect(done.stderr).toBe('')
   const { isGivenBack, isRight, grownMiB } = JSON.parse(done.stdout) as Record<string, number | boolean>

@@ -102,8 +102,8 @@ it('a stopping server answers a waiting long poll instead of cutting it off', as
   expect([answer.status, answer.body.events]).toEqual([200, []])
 })
 
-const connect = async (): Promise<tls.TLSSocket> => {
-  const socket = tls.connect({ host: '127.0.0.1', port: server.port, ca: server.caPem, ALPNProtocols: [ALPN.web] })
+const connect = async ({ port, caPem } = server): Promise<tls.TLSSocket> => {
+  const socket = tls.connect({ host: '127.0.0.1', port, ca: caPem, ALPNProtocols: [ALPN.web] })
   await once(socket, 'secureConnect')
   return socket
 }
@@ -123,7 +123,9 @@ it('E2: bytes that are not HTTP get a framed 400', async () => {
 })
 
 it('a client that never finishes its headers is cut off', async () => {
-  const socket = await connect()
+  const impatient = await startTestServer({}, undefined, 1000)
+  const socket = await connect(impatient)
   socket.write('GET /v1/health HTTP/1.1\r\nHost: x\r\n')
   expect(await readAll(socket)).toMatch(/^HTTP\/1\.1 400 /)
+  await impatient.close()
 })

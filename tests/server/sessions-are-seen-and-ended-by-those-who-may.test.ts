@@ -17,7 +17,7 @@ beforeAll(async () => {
   await server.apply(root, ...PERMISSION_LEVELS.map((level) => user(`p-${level}`, { level })))
   for (const level of PERMISSION_LEVELS)
     people.set(`p-${level}`, await server.logIn(`p-${level}`, `correct horse p-${level}`))
-}, 60_000)
+})
 afterAll(() => server.close())
 beforeEach(async () => {
   await server.store.db.deleteFrom('sessions').execute()

@@ -276,7 +276,7 @@ it('W2: a SQLite store that is full, or held by another process, is told apart, 
     store.db.transaction().execute((db) => db.selectFrom('users').selectAll().execute()),
   ]
   // Nobody else has to wait for that, in this process.
-  await new Promise((resolve) => setTimeout(resolve, 200))
+  await new Promise((resolve) => setTimeout(resolve, 60))
   holder.exec('rollback')
   await Promise.all([waits, waitsToo])
   holder.exec('begin immediate')

@@ -214,5 +214,4 @@ it.each([['postgres', ENDS] as const, ['tcp', ENDS] as const])(
       }
     }
   },
-  120_000,
 )

@@ -32,7 +32,7 @@ beforeAll(async () => {
   }
   const echo = { kind: 'resource', name: 'echo', protocol: 'tcp', address: `127.0.0.1:${service.port}` }
   await server.apply(orders, echo, role('dev'), user('bystander'), grant('bystander', 'dev'))
-}, 60_000)
+})
 afterAll(async () => {
   await server.close()
   await service.stop()
@@ -107,7 +107,7 @@ it('S8, W4: logout, disabling, removal, loss of role, grant or resource each end
   await untilRunning('bystander', 1)
   waiting.child.kill('SIGTERM')
   await waiting.done
-}, 120_000)
+})
 
 it('S8: a resource that is taken away ends its sessions, and those of others live on', async () => {
   const person = await newcomer()
@@ -121,7 +121,7 @@ it('S8: a resource that is taken away ends its sessions, and those of others liv
   expect((await endsOf(person.name)).map(({ state }) => state)).toEqual(['ended', 'active'])
   other.destroy()
   await server.apply(orders)
-}, 60_000)
+})
 
 it('W4: logout ends the sessions of that login only, everywhere those of all', async () => {
   const person = await newcomer()
@@ -136,15 +136,16 @@ it('W4: logout ends the sessions of that login only, everywhere those of all', a
   await server.call('POST', '/v1/logout', { everywhere: true }, others[0]!.login)
   for (const { stderr } of await Promise.all(rest.map(({ done }) => done))) expect(stderr).toContain(REVOKED)
   expect(new Set((await endsOf(person.name)).map(({ state }) => state))).toEqual(new Set(['ended']))
-}, 60_000)
+})
 
 it('S7: the longest duration ends a busy psql with its reason; the next connection is a new session', async () => {
   const person = await newcomer(role('short', { maxSessionDuration: '1s' }))
   const { stderr } = await sql(person.door, 'select pg_sleep(3600)').done
   expect(stderr).toContain('FATAL:  Postern ended this session: its time limit of 1s was reached')
+  await server.apply(role('short', { maxSessionDuration: '1h' }))
   expect((await sql(person.door, 'select 1').done).stdout.trim()).toBe('1')
   expect((await endsOf(person.name)).map(({ end_reason }) => end_reason)[0]).toBe('expired')
-}, 60_000)
+})
 
 it('I2, S7: a psql that does nothing is told that it was idle; one whose role allows longer is not', async () => {
   const idle = await newcomer(role('quick', { idleTimeout: '500ms' }))
@@ -166,16 +167,16 @@ it('I2, S7: a psql that does nothing is told that it was idle; one whose role al
       timeout: 20_000,
     },
   )
-}, 60_000)
+})
 
 it('S7, S8: a grant that runs out ends what runs then, as expired', async () => {
   const person = await newcomer()
   const client = sql(person.door, "select pg_sleep(3600), 'runs out'")
   await untilRunning('runs out', 1)
-  await server.apply(grant(person.name, `role-${person.name}`, new Date(Date.now() + 2500).toISOString()))
+  await server.apply(grant(person.name, `role-${person.name}`, new Date(Date.now() + 5000).toISOString()))
   expect((await client.done).stderr).toContain('Postern ended this session: the grant that allowed it has run out')
   expect(await endsOf(person.name)).toEqual([{ state: 'ended', end_reason: 'expired', ended_by: null }])
-}, 60_000)
+})
 
 it('S7, E1: one connection and one session too many are refused by name, with the role and the limit', async () => {
   const limits = role('narrow', { maxConnections: 2, maxSessions: 1 })
@@ -195,7 +196,7 @@ it('S7, E1: one connection and one session too many are refused by name, with th
   const finished: Finished[] = await Promise.all(running.map(({ done }) => done))
   for (const { stderr } of finished) expect(stderr).toContain('its gateway was closed')
   expect((await sql(second.door, 'select 1').done).stdout.trim()).toBe('1')
-}, 60_000)
+})
 
 it('S1, S2: plain TCP is reset by the end of its session, which the end of a connection is not', async () => {
   const person = await newcomer()
@@ -214,4 +215,4 @@ it('S1, S2: plain TCP is reset by the end of its session, which the end of a con
   await server.call('POST', '/v1/logout', {}, person.login)
   expect(await failed).toMatchObject([{ code: 'ECONNRESET' }])
   await vi.waitFor(() => expect(service.living).toBe(0), { timeout: 20_000 })
-}, 60_000)
+})

@@ -194,7 +194,7 @@ export class TestCore {
     await Promise.all(this.#hosts.map((host) => host.close()))
     await this.core.stop()
     await this.server.close()
-    await rm(this.home.dir, { recursive: true, force: true })
+    await rm(this.home.dir, { recursive: true, force: true, maxRetries: 10 })
     // In every test: no profile or gateway does what its machine does not know (D3).
     const unknown = this.log.filter((line) => line.includes(UNKNOWN_STEP))
     if (unknown.length > 0) throw new Error(unknown.join(''))

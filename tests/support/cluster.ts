@@ -131,7 +131,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
   const { name = 'test' } = options
   const directory = await mkdtemp(join(tmpdir(), 'postern-cluster-'))
   await using started = new AsyncDisposableStack()
-  started.defer(() => rm(directory, { recursive: true, force: true }))
+  started.defer(() => rm(directory, { recursive: true, force: true, maxRetries: 10 }))
   // PostgreSQL's own user must be able to enter.
   await chmod(directory, 0o755)
   const log = pino({ level: 'silent' })

@@ -36,9 +36,21 @@ export async function startTestPostgres(options: Partial<PostgresOptions> = {}):
     sql: (text, database = 'postgres') => runAsSuperuser(server, text, database),
     close: async () => {
       await server.stop()
-      await rm(folder, { recursive: true, force: true })
+      await rm(folder, { recursive: true, force: true, maxRetries: 10 })
     },
   }
+}
+
+/**
+ * Holds an advisory lock, so that a statement that asks for it goes on for as long as it should.
+ * @returns gives it back
+ */
+export async function holdLock(server: RunningPostgres, lock: number, database: string): Promise<() => Promise<void>> {
+  const { host, port, superuser: user, superuserPassword: password } = server
+  const client = new pg.Client({ host, port, user, password, database })
+  await client.connect()
+  await client.query('select pg_advisory_lock($1)', [lock])
+  return () => client.end()
 }
 
 async function runAsSuperuser(server: RunningPostgres, text: string, database: string): Promise<pg.QueryResult> {

@@ -126,7 +126,7 @@ export async function startRunningServer(settings = '', options: Partial<StartOp
       for (const door of doors) door.close()
       await server.stop('the test is over')
       await store.close()
-      await rm(directory, { recursive: true, force: true })
+      await rm(directory, { recursive: true, force: true, maxRetries: 10 })
     },
   }
 }

@@ -292,7 +292,7 @@ describe('G1: the connections of a gateway', () => {
     await expectEcho(dialed, 'there is always a way')
   })
 
-  it('find another way when the tunnel that was up is silent, as after a sleep', { timeout: 30_000 }, async () => {
+  it('find another way when the tunnel that was up is silent, as after a sleep', async () => {
     const { dial, server, way } = await newGateway()
     await finish(await dial())
     await waitUntil(() => server.tunnels.length === 2, 'one was dialled ahead')

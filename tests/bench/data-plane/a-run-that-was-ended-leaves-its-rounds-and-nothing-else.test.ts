@@ -11,7 +11,8 @@ import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Kept, until } from '../../support/run.ts'
 import { sweepLeftovers } from './leftovers.ts'
-import { freePorts, isListeningOn, startListening } from './listening.ts'
+import { freePort } from '../../support/free-port.ts'
+import { isListeningOn, startListening } from './listening.ts'
 import { latenciesOf, timesBetweenEnds } from './pgbench.ts'
 import type { Run } from './report.ts'
 import { mergeRuns, readRuns, saveRun } from './saved-runs.ts'
@@ -116,7 +117,7 @@ describe('npm run bench: whom it measures', () => {
   const LISTEN = `require('node:net').createServer().listen(Number(process.argv[1]), '127.0.0.1')`
 
   it('is the program that it started, never another one that has its port', async () => {
-    const [port = 0, other = 0] = await freePorts(2)
+    const [port, other] = [await freePort(), await freePort()]
     expect(port).not.toBe(other)
     const squatter = createServer((socket) => socket.end('hello')).listen(port, '127.0.0.1')
     await once(squatter, 'listening')

@@ -1,9 +1,7 @@
-// Programs of others that listen on a port which we choose for them: ports that differ from each other, and the proof that it is that
+// Programs of others that listen on a port which we choose for them (free-port.ts), and the proof that it is that
 // very program which listens, not another one that has taken the port. (A run once measured an sshd in place of `ssh -L`: both had
 // been given the same port, and an sshd, too, sends a byte to whoever connects.) Called by peers.ts.
-import { once } from 'node:events'
 import { readdir, readFile, readlink } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { Kept, until, type RunOptions } from '../../support/run.ts'
 
 const START_TIMEOUT_MS = 15_000
@@ -11,20 +9,6 @@ const START_TIMEOUT_MS = 15_000
 const LISTENING = '0A'
 /** 127.0.0.1 and 0.0.0.0 as they stand there. */
 const ADDRESSES = ['0100007F', '00000000']
-
-/** Ports of loopback that are free now, no two alike. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'))
-  await Promise.all(servers.map((server) => once(server, 'listening')))
-  const ports = servers.map((server) => (server.address() as AddressInfo).port)
-  await Promise.all(
-    servers.map((server) => {
-      server.close()
-      return once(server, 'close')
-    }),
-  )
-  return ports
-}
 
 /** Inode of the socket that listens on this port of 127.0.0.1. */
 async function listenerOf(port: number): Promise<string | undefined> {

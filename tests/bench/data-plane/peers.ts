@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { userInfo } from 'node:os'
 import { chooseServerUser } from '../../../demo/postgres/server-user.ts'
 import { run, type Kept } from '../../support/run.ts'
-import { freePorts, startListening } from './listening.ts'
+import { freePort } from '../../support/free-port.ts'
+import { startListening } from './listening.ts'
 import type { RunningWay } from './way.ts'
 
 /** Where sshd wants an empty directory when root starts it; its service makes it, we have none. */
@@ -64,7 +65,7 @@ export async function startHaproxyGateway(
   bufferBytes?: number,
   threads?: number,
 ): Promise<RunningWay> {
-  const [port = 0] = await freePorts(1)
+  const port = await freePort()
   const file = join(directory, `haproxy-${port}.cfg`)
   const tuning = `${bufferBytes === undefined ? '' : `  tune.bufsize ${bufferBytes}\n`}${threadsOf(threads)}`
   const pems = `crt ${join(directory, 'client.pem')} ca-file ${join(directory, 'ca.pem')}`
@@ -83,7 +84,7 @@ const threadsOf = (threads: number | undefined): string => (threads === undefine
 
 /** A haproxy at each end of the mutual TLS, as the whole way needs it. @param threads of each; its default is one a core */
 export async function startHaproxyPair(directory: string, targetPort: number, threads?: number): Promise<RunningWay> {
-  const [port = 0] = await freePorts(1)
+  const port = await freePort()
   const file = join(directory, `haproxy-${port}.cfg`)
   const pems = `crt ${join(directory, 'server.pem')} ca-file ${join(directory, 'ca.pem')}`
   await writeFile(
@@ -108,7 +109,7 @@ listen terminator
 
 /** stunnel 5.68 knows no ALPN; the upstream lets it in without. */
 export async function startStunnel(directory: string, upstreamPort: number): Promise<RunningWay> {
-  const [port = 0] = await freePorts(1)
+  const port = await freePort()
   const file = join(directory, `stunnel-${port}.conf`)
   await writeFile(
     file,
@@ -134,7 +135,7 @@ export type SshForward = { port: number; clientPid: number; serverPid: number; s
 
 /** `ssh -L` to an sshd of our own, with a fresh key; ciphers as OpenSSH chooses them. */
 export async function startSshForward(directory: string, targetPort: number): Promise<SshForward> {
-  const [port = 0, sshdPort = 0] = await freePorts(2)
+  const [port, sshdPort] = [await freePort(), await freePort()]
   const [key, hostKey] = [join(directory, `ssh-${port}`), join(directory, `ssh-host-${port}`)]
   for (const file of [key, hostKey]) {
     const made = await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', file])
@@ -202,7 +203,7 @@ export type PgbouncerTarget = { port: number; user: string; password: string; da
 
 /** pgbouncer with TLS towards its clients, one server connection each as long as they stay (prepared statements need that). */
 export async function startPgbouncer(directory: string, target: PgbouncerTarget): Promise<RunningWay> {
-  const [port = 0] = await freePorts(1)
+  const port = await freePort()
   const [file, users, key] = ['ini', 'users', 'pem'].map((end) => join(directory, `pgbouncer-${port}.${end}`)) as [
     string,
     string,

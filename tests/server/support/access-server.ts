@@ -150,6 +150,7 @@ export const grant = (who: string, what: string, until: string | null = null): o
 export async function startTestServer(
   overrides: Partial<ServerConfig> = {},
   controlTimings?: ControlTimings,
+  headersTimeoutMs?: number,
 ): Promise<TestServer> {
   const directory = await mkdtemp(path.join(tmpdir(), 'postern-server-'))
   const config = {
@@ -205,7 +206,7 @@ export async function startTestServer(
     userTtlMs: config.ttl.user,
     routeTtlMs: config.ttl.route,
     loginLimits: config.loginLimits,
-    headersTimeoutMs: 1000,
+    ...(headersTimeoutMs === undefined ? {} : { headersTimeoutMs }),
     provider: config.oidc && createProvider(config.oidc, now),
     now,
     sessions: {
@@ -328,7 +329,7 @@ export async function startTestServer(
       await app.close()
       await closed
       await store.close()
-      await rm(directory, { recursive: true, force: true })
+      await rm(directory, { recursive: true, force: true, maxRetries: 10 })
     },
   }
 }

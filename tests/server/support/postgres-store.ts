@@ -1,12 +1,11 @@
 // A real PostgreSQL for tests of the store: fresh databases on a free loopback port, everything removed after.
-import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import net from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import pg from 'pg'
 import pino from 'pino'
 import { startPostgres } from '../../../demo/postgres/start-postgres.ts'
+import { freePort } from '../../support/free-port.ts'
 
 export type PostgresStore = {
   /** Makes an empty database; its URL. */
@@ -15,15 +14,10 @@ export type PostgresStore = {
 }
 
 export async function startPostgresStore(): Promise<PostgresStore> {
-  const probe = net.createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as net.AddressInfo
-  probe.close()
-  await once(probe, 'close')
   const dataDir = await mkdtemp(path.join(tmpdir(), 'postern-store-pg-'))
   const postgres = await startPostgres({
     dataDir,
-    port,
+    port: await freePort(),
     durable: false,
     signal: AbortSignal.timeout(120_000),
     log: pino({ level: 'silent' }),
@@ -40,7 +34,7 @@ export async function startPostgresStore(): Promise<PostgresStore> {
     },
     stop: async () => {
       await postgres.stop()
-      await rm(dataDir, { recursive: true, force: true })
+      await rm(dataDir, { recursive: true, force: true, maxRetries: 10 })
     },
   }
 }
