@@ -25,22 +25,22 @@ if (!app.requestSingleInstanceLock()) {
   let desktop: DesktopApp | undefined
   /** What was asked for before the app was there, in order. */
   const early: ((desktop: DesktopApp) => void)[] = []
-  const ask = (what: (desktop: DesktopApp) => void): void => {
+  const whenThere = (what: (desktop: DesktopApp) => void): void => {
     if (desktop) what(desktop)
     else early.push(what)
   }
-  const confirm = (link: GatewayLink | undefined): void => {
-    if (link) ask((app) => app.confirmLink(link))
+  const confirmLink = (link: GatewayLink | undefined): void => {
+    if (link) whenThere((there) => there.confirmLink(link))
   }
-  confirm(linkAmong(process.argv))
+  confirmLink(linkAmong(process.argv))
   // macOS hands over links by an event, possibly before the app is ready; elsewhere a second start brings them.
   app.on('open-url', (event, url) => {
     event.preventDefault()
-    confirm(parseDeepLink(url))
+    confirmLink(parseDeepLink(url))
   })
   app.on('second-instance', (_event, argv) => {
-    ask((app) => app.show())
-    confirm(linkAmong(argv))
+    whenThere((there) => there.show())
+    confirmLink(linkAmong(argv))
   })
   const started = app.whenReady().then(async () => {
     const running = await runDesktopApp({

@@ -1,7 +1,7 @@
 // The life of the desktop app around its core: one app a home, a core that is killed comes back, a terminal's core is used, links are
 // confirmed, presence is told, quitting ends what was started.
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -107,6 +107,23 @@ describe('the desktop app', () => {
     await until(async () => (await desktop.events('shell.confirmLink')).length > 0, 'the link')
     expect(await desktop.events('shell.confirmLink')).toEqual([{ profile: 'demo', resource: 'orders', account: 'app' }])
     expect(await desktop.call('state.subscribe')).toMatchObject({ result: { state: { gateways: {} } } })
+  })
+
+  it('G17: a second start while the first one is still starting hands over its link, too', async () => {
+    const home = await mkdtemp(join(tmpdir(), 'postern-desktop-'))
+    try {
+      // What a second start has left by then.
+      await mkdir(join(home, 'app'))
+      await writeFile(join(home, 'app', 'second-instance-1.json'), '["postern://gateway/demo/orders/app"]')
+      const desktop = await (await start({ home, args: ['postern://gateway/demo/stock'] })).reachesCore()
+      await desktop.call('state.subscribe')
+      const links = (): Promise<unknown[]> => desktop.events('shell.confirmLink')
+      await until(async () => JSON.stringify(await links()).includes('orders'), 'the link')
+      expect((await links()).at(-1)).toEqual({ profile: 'demo', resource: 'orders', account: 'app' })
+      await desktop.close()
+    } finally {
+      await rm(home, { recursive: true, force: true })
+    }
   })
 
   it('D1: a link at the start waits until the page can ask; anything else on the command line is nothing', async () => {

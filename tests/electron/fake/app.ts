@@ -44,7 +44,7 @@ class FakeApp extends EventEmitter {
     note('app.setLoginItemSettings', settings)
   }
 
-  /** A lock file in userData; the second one leaves its arguments there for the first. */
+  /** A lock file in userData; the second one leaves its arguments there for the first, which hears of them once it is ready. */
   requestSingleInstanceLock(): boolean {
     const dir = this.getPath('userData')
     const lock = join(dir, 'SingletonLock')
@@ -54,7 +54,10 @@ class FakeApp extends EventEmitter {
       return false
     }
     writeFileSync(lock, String(process.pid))
-    watch(dir, () => this.#hearSecond(dir)).unref()
+    void this.whenReady().then(() => {
+      watch(dir, () => this.#hearSecond(dir)).unref()
+      this.#hearSecond(dir)
+    })
     return true
   }
   #hearSecond(dir: string): void {
