@@ -81,7 +81,7 @@ it(
     expect(await first.exited).toBe(0)
     expect(first.lines.filter((line) => line.startsWith('{'))).toHaveLength(1)
     // What it started was waited for; the kernel may still be at taking the last one away.
-    await expect.poll(findProcesses, { timeout: 30_000, interval: 20 }).toEqual([])
+    await expect.poll(findProcesses, { timeout: 15_000, interval: 20 }).toEqual([])
 
     const third = startDemo('--user-ttl', '60s', '--route-ttl', '20s')
     expect(await third.ready).toEqual(ready)

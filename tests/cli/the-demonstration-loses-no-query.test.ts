@@ -35,8 +35,8 @@ async function leftovers(): Promise<string[]> {
 }
 
 /** Waits until nothing is left: the kernel may still be at taking the last process away. */
-const nothingIsLeft = (): Promise<void> =>
-  until(async () => (await leftovers()).length === 0, 'nothing is left', 60_000)
+const nothingIsLeft = (withinMs = 5000): Promise<void> =>
+  until(async () => (await leftovers()).length === 0, 'nothing is left', withinMs)
 
 describe('the demonstration of an expiry', () => {
   it(
@@ -79,7 +79,7 @@ describe('the demonstration of an expiry', () => {
     parent.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()))
     await until(() => printed.includes('PostgreSQL run'), 'the demonstration begins', PATIENCE_MS)
     parent.kill('SIGKILL')
-    await nothingIsLeft()
+    await nothingIsLeft(60_000)
   })
 
   it('G13: a wrong flag is named before anything starts', async () => {

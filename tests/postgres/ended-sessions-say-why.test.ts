@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { startTestPostgres, type TestPostgres } from '../support/postgres.ts'
-import { until } from '../support/run.ts'
+import { startTestPostgres, untilBackends, type TestPostgres } from '../support/postgres.ts'
 import { APP_PASSWORD, psql, SHOP_SQL, startHarness, type Harness } from './engine-harness.ts'
 
 let cluster: TestPostgres
@@ -13,16 +12,7 @@ const start = (options: Partial<Parameters<typeof startHarness>[0]> = {}) =>
   startHarness({ address: `127.0.0.1:${cluster.port}`, password: APP_PASSWORD, ...options })
 
 const untilRunning = (fragment: string, count: number): Promise<void> =>
-  until(
-    async () => {
-      const { rows } = await cluster.sql(
-        `select count(*)::int as n from pg_stat_activity where usename = 'app' and state <> 'idle' and query like '%${fragment}%'`,
-      )
-      return (rows[0] as { n: number }).n === count
-    },
-    `"${fragment}" runs ${count} times`,
-    30_000,
-  )
+  untilBackends(cluster, count, `usename = 'app' and state <> 'idle' and query like '%${fragment}%'`)
 
 async function closing(engine: Harness, act: (engine: Harness) => Promise<void>): Promise<void> {
   try {

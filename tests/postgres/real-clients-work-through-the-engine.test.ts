@@ -2,8 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { useTestPostgres } from '../support/postgres.ts'
-import { until } from '../support/run.ts'
+import { untilBackends, useTestPostgres } from '../support/postgres.ts'
 import { APP_PASSWORD, psql, run, SHOP_SQL, startHarness, type Harness } from './engine-harness.ts'
 
 const cluster = useTestPostgres({ initialSql: SHOP_SQL })
@@ -119,7 +118,5 @@ it('S2: nothing is left open when the connections are over', async () => {
   await engine.settled()
   expect(engine.serving.size).toBe(0)
   expect(engine.events.filter(({ detail }) => JSON.stringify(detail).includes('"unknown"'))).toEqual([])
-  const backends = async (): Promise<number | null> =>
-    (await cluster.current.sql("select from pg_stat_activity where usename = 'app'")).rowCount
-  await until(async () => (await backends()) === 0, 'the target has no backend of ours any more')
+  await untilBackends(cluster.current, 0, "usename = 'app'")
 })

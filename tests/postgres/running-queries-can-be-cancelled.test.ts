@@ -2,8 +2,7 @@ import { once } from 'node:events'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { CancelKeys } from '../../server/engines/postgres/cancel-keys.ts'
 import { encodeCancelRequest, type BackendKey } from '../../shared/wire/postgres/startup.ts'
-import { holdLock, useTestPostgres } from '../support/postgres.ts'
-import { until } from '../support/run.ts'
+import { holdLock, untilBackends, useTestPostgres } from '../support/postgres.ts'
 import { randomBytes } from 'node:crypto'
 import { APP_PASSWORD, psql, readAll, SHOP_SQL, startHarness, type Harness } from './engine-harness.ts'
 
@@ -23,21 +22,10 @@ const SLEEP = 'select pg_sleep(3600)'
 /** Whoever asks for it waits until the test gives it back. */
 const LOCK = 7
 
-/** Looks at the target until this many backends sleep. The target tells nobody, so it is asked again. */
-const untilSleeping = (count: number): Promise<void> => untilWaiting('PgSleep', count)
-
-/** As `untilSleeping`, for what backends wait for (PostgreSQL 18, 27.2.3, wait events). */
+/** Waits until this many of ours wait for that (PostgreSQL 18, 27.2.3, wait events). */
 const untilWaiting = (event: string, count: number): Promise<void> =>
-  until(
-    async () => {
-      const { rows } = await cluster.current.sql(
-        `select count(*)::int as n from pg_stat_activity where usename = 'app' and wait_event = '${event}'`,
-      )
-      return (rows[0] as { n: number }).n === count
-    },
-    `${count} backends wait for ${event}`,
-    30_000,
-  )
+  untilBackends(cluster.current, count, `usename = 'app' and wait_event = '${event}'`)
+const untilSleeping = (count: number): Promise<void> => untilWaiting('PgSleep', count)
 
 async function sendCancel(key: BackendKey): Promise<void> {
   const socket = engine.raw()

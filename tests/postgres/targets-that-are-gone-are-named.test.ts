@@ -2,8 +2,7 @@ import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { freePort } from '../support/free-port.ts'
-import { startTestPostgres, type TestPostgres } from '../support/postgres.ts'
-import { until } from '../support/run.ts'
+import { startTestPostgres, untilBackends, type TestPostgres } from '../support/postgres.ts'
 import { APP_PASSWORD, psql, SHOP_SQL, startHarness } from './engine-harness.ts'
 
 let cluster: TestPostgres
@@ -58,13 +57,7 @@ it('DB1: a target that vanishes in mid-query is 08006, and the statement is logg
   await client.connect()
   await client.query('select 1')
   const failed = client.query('select pg_sleep(3600)').catch((error: unknown) => error)
-  await until(
-    async () =>
-      (await cluster.sql("select from pg_stat_activity where usename = 'app' and wait_event = 'PgSleep'")).rowCount ===
-      1,
-    'the target is in the query',
-    30_000,
-  )
+  await untilBackends(cluster, 1, "usename = 'app' and wait_event = 'PgSleep'")
   proxy.cut()
   expect(await failed).toMatchObject({ code: '08006' })
   await engine.settled()

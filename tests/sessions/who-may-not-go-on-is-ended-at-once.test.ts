@@ -6,7 +6,7 @@ import { readPreamble } from '../../link/preamble.ts'
 import { ALPN } from '../../shared/names.ts'
 import { APP_PASSWORD, psql, SHOP_SQL, type Finished } from '../postgres/engine-harness.ts'
 import { grant, user } from '../server/support/access-server.ts'
-import { startTestPostgres, type TestPostgres } from '../support/postgres.ts'
+import { startTestPostgres, untilBackends, type TestPostgres } from '../support/postgres.ts'
 import { startRunningServer, type Credentials, type Door, type RunningTestServer } from '../support/running-server.ts'
 import { TcpService } from '../support/tcp-service.ts'
 
@@ -42,13 +42,8 @@ afterAll(async () => {
 const sql = ({ port }: Door, statement: string) =>
   psql(`postgresql://app@127.0.0.1:${port}/shop?sslmode=disable`, ['-c', statement])
 
-async function untilRunning(marker: string, count: number): Promise<void> {
-  const text = `select count(*)::int as n from pg_stat_activity where state = 'active' and query like '%${marker}%' and pid <> pg_backend_pid()`
-  await vi.waitFor(async () => expect((await postgres.sql(text)).rows[0]).toEqual({ n: count }), {
-    timeout: 30_000,
-    interval: 20,
-  })
-}
+const untilRunning = (marker: string, count: number): Promise<void> =>
+  untilBackends(postgres, count, `state = 'active' and query like '%${marker}%'`)
 
 let people = 0
 /** A person of their own, with whatever roles, and a door to `orders`. */

@@ -9,6 +9,7 @@ import { afterAll, beforeAll } from 'vitest'
 import { findPostgresBinaries } from '../../demo/postgres/binaries.ts'
 import { startPostgres, type PostgresOptions, type RunningPostgres } from '../../demo/postgres/start-postgres.ts'
 import { freePort } from './free-port.ts'
+import { until } from './run.ts'
 
 export type TestPostgres = RunningPostgres & {
   /** Runs one simple query as superuser. */
@@ -40,6 +41,16 @@ export async function startTestPostgres(options: Partial<PostgresOptions> = {}):
     },
   }
 }
+
+/** Waits until so many other backends are as a condition on pg_stat_activity says. The server tells nobody, so it is asked again. */
+export const untilBackends = (server: Pick<TestPostgres, 'sql'>, count: number, condition: string): Promise<void> =>
+  until(
+    async () =>
+      (await server.sql(`select from pg_stat_activity where pid <> pg_backend_pid() and ${condition}`)).rowCount ===
+      count,
+    `there are ${count} backends with ${condition}`,
+    30_000,
+  )
 
 /**
  * Holds an advisory lock, so that a statement that asks for it goes on for as long as it should.
