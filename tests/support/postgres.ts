@@ -59,6 +59,8 @@ export const untilBackends = (server: Pick<TestPostgres, 'sql'>, count: number, 
 export async function holdLock(server: RunningPostgres, lock: number, database: string): Promise<() => Promise<void>> {
   const { host, port, superuser: user, superuserPassword: password } = server
   const client = new pg.Client({ host, port, user, password, database })
+  // A test that failed before it gave the lock back stops the server with it.
+  client.on('error', () => undefined)
   await client.connect()
   await client.query('select pg_advisory_lock($1)', [lock])
   return () => client.end()
